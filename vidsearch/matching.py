@@ -1,0 +1,172 @@
+"""Turn what an engine knows of tracks into appearances: one person on one camera from start to end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+
+from vidsearch.engine import Engine
+from vidsearch.model import Appearance, Footage, Track, TrackMatch
+from vidsearch.settings import MERGE_GAP_MS
+from vidsearch.states import JobState
+from vidsearch.store import Store
+
+AGREEING_SHOTS = 2
+"""Independent shots of a track that must agree before it gets a name."""
+
+PersonMatch = tuple[TrackMatch, int]
+"""A track's match and the person it is a match of."""
+
+
+class Matching:
+    """Match stored tracks against the gallery. Decodes nothing."""
+
+    def __init__(self, store: Store, engine: Callable[[], Engine]) -> None:
+        """``engine`` is asked for on first use."""
+        self._store = store
+        self._engine = engine
+
+    def match(self, footage: Footage, threshold: float) -> list[Appearance]:
+        """Match all tracks of a recording against the case's gallery as it is now.
+
+        ``threshold`` is the similarity from which a match counts. Returns the appearances that were not there before.
+        """
+        engine = self._engine()
+        revision = self._store.cases.get(footage.case_id).gallery_revision
+        owners = self._store.people.owners(footage.case_id, engine.NAME)
+        done = self._done(footage)
+        pairs = best_per_person(engine.match(footage.case_id, footage.key), owners)
+        tracks = {
+            track.id: track for track in self._store.tracks.for_footage(footage.id, engine.NAME, engine.version)
+        }
+        # A track stored by the engine and not yet collected by us is not ours to name.
+        pairs = [(match, person) for match, person in pairs if match.track_id in tracks]
+        appearances = make_appearances(footage, tracks, pairs, threshold, engine.NAME, engine.version)
+        with self._store.atomic():
+            self._store.matches.replace(footage, engine.NAME, engine.version, pairs, revision)
+            new = self._store.appearances.replace(footage.id, engine.NAME, appearances)
+            self._store.matches.set_matched(
+                footage.id, engine.NAME, engine.version, engine.settings_key, revision, done, threshold
+            )
+        return new
+
+    def is_current(self, footage: Footage, threshold: float) -> bool:
+        """Whether a recording's appearances follow from the gallery, tracks and threshold as they are now."""
+        engine = self._engine()
+        known = self._store.matches.matched(footage.id, engine.NAME, engine.version, engine.settings_key)
+        revision = self._store.cases.get(footage.case_id).gallery_revision
+        return known == (revision, self._done(footage), threshold)
+
+    def pending(self, case_id: str, threshold: float) -> list[Footage]:
+        """Return the recordings with analysed parts whose appearances are not current."""
+        return [
+            footage
+            for footage in self._store.footage.list(case_id)
+            if self._done(footage) and not self.is_current(footage, threshold)
+        ]
+
+    def _done(self, footage: Footage) -> int:
+        engine = self._engine()
+        jobs = self._store.jobs.for_footage(footage.id, engine.NAME, engine.version, engine.settings_key)
+        return sum(job.state == JobState.SUCCEEDED for job in jobs)
+
+
+def best_per_person(
+    matches: Iterable[TrackMatch], owners: dict[str, tuple[int, int, bool]]
+) -> list[PersonMatch]:
+    """Return the best match of each track with each person, weak and sound faces apart.
+
+    ``owners`` maps face ids to (person, photo, weak). Faces without an owner were forgotten and do not count.
+    """
+    best: dict[tuple[str, int, bool], TrackMatch] = {}
+    for match in matches:
+        owner = owners.get(match.face_id)
+        if owner is None:
+            continue
+        key = (match.track_id, owner[0], match.weak)
+        held = best.get(key)
+        if held is None or _rank(match) > _rank(held):
+            best[key] = match
+    return [(match, person) for (_, person, _), match in best.items()]
+
+
+def _rank(match: TrackMatch) -> tuple[bool, float]:
+    return match.agreeing >= AGREEING_SHOTS, match.similarity
+
+
+def make_appearances(
+    footage: Footage,
+    tracks: dict[str, Track],
+    pairs: Sequence[PersonMatch],
+    threshold: float,
+    engine: str,
+    version: str,
+) -> list[Appearance]:
+    """Return the appearances that follow from matches at a threshold.
+
+    A track gets one name, that of the most similar person, and only where enough of its shots agree. Tracks that
+    resemble only a weak photo make appearances marked ``weak``, which stand apart.
+    """
+    sound = _named(pairs, threshold, weak=False)
+    weak = {track: pair for track, pair in _named(pairs, threshold, weak=True).items() if track not in sound}
+    result: list[Appearance] = []
+    for chosen, is_weak in ((sound, False), (weak, True)):
+        for person in sorted({person for _, person in chosen.values()}):
+            mine = [(tracks[match.track_id], match) for match, owner in chosen.values() if owner == person]
+            for group in _visits(mine):
+                result.append(_appearance(footage, person, group, is_weak, engine, version))
+    return sorted(result, key=lambda appearance: (appearance.start_ms, appearance.id))
+
+
+def _named(pairs: Sequence[PersonMatch], threshold: float, *, weak: bool) -> dict[str, PersonMatch]:
+    """Return track id -> the pair that names it."""
+    chosen: dict[str, PersonMatch] = {}
+    for match, person in pairs:
+        if match.weak != weak or match.similarity < threshold or match.agreeing < AGREEING_SHOTS:
+            continue
+        held = chosen.get(match.track_id)
+        if held is None or match.similarity > held[0].similarity:
+            chosen[match.track_id] = (match, person)
+    return chosen
+
+
+def _visits(mine: list[tuple[Track, TrackMatch]]) -> list[list[tuple[Track, TrackMatch]]]:
+    """Group tracks of one person that are at most MERGE_GAP_MS apart."""
+    groups: list[list[tuple[Track, TrackMatch]]] = []
+    end = 0
+    for pair in sorted(mine, key=lambda pair: (pair[0].start_ms, pair[0].id)):
+        if groups and pair[0].start_ms - end <= MERGE_GAP_MS:
+            groups[-1].append(pair)
+            end = max(end, pair[0].end_ms)
+        else:
+            groups.append([pair])
+            end = pair[0].end_ms
+    return groups
+
+
+def _appearance(
+    footage: Footage, person: int, group: list[tuple[Track, TrackMatch]], weak: bool, engine: str, version: str
+) -> Appearance:
+    track, match = max(group, key=lambda pair: (pair[1].similarity, pair[0].id))
+    first = group[0][0].id
+    name = f"{footage.case_id}/{footage.id}/{person}/{engine}/{first}/{weak}"
+    return Appearance(
+        id=hashlib.sha256(name.encode()).hexdigest()[:16],
+        case_id=footage.case_id,
+        person_id=person,
+        camera_id=footage.camera_id,
+        footage_id=footage.id,
+        start_ms=group[0][0].start_ms,
+        end_ms=max(track.end_ms for track, _ in group),
+        best_ms=track.best_ms,
+        best_track=track.id,
+        best_box=track.best_box,
+        face_px=track.face_px,
+        face_id=match.face_id,
+        similarity=match.similarity,
+        detections=sum(track.detections for track, _ in group),
+        tracks=tuple(track.id for track, _ in group),
+        weak=weak,
+        engine=engine,
+        engine_version=version,
+    )

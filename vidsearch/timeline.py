@@ -1,0 +1,291 @@
+"""The read model: what the command line and the browser show, joined and with clock times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidsearch import clock
+from vidsearch.errors import UnknownRecord
+from vidsearch.model import Appearance, Camera, ExaminedSpan, Footage, Job, Person, Photo, SpanOutcome
+from vidsearch.states import OPEN, JobState
+from vidsearch.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person with what a list shows."""
+
+    person: Person
+    photos: list[Photo]
+    appearances: int
+
+    @property
+    def usable(self) -> int:
+        """Photos an engine holds a face for."""
+        return sum(photo.usable for photo in self.photos)
+
+    @property
+    def face(self) -> Photo | None:
+        """The photo to show for the person: the first sound one, else the first weak one."""
+        usable = [photo for photo in self.photos if photo.usable]
+        return next((photo for photo in usable if photo.outcome != "weak"), usable[0] if usable else None)
+
+
+@dataclass(frozen=True, slots=True)
+class FootageRow:
+    """A recording with its state, coverage and times."""
+
+    footage: Footage
+    camera: Camera
+    state: str
+    """``new``, ``waiting``, ``searching``, ``searched``, ``partly`` (some of it), ``paused``, ``failed`` or ``missing``."""
+    examined_ms: int
+    spans: list[ExaminedSpan]
+    appearances: int
+    errors: list[str]
+    start_time: str
+    end_time: str
+
+    @property
+    def share(self) -> float:
+        """Share of the recording that was examined, 0 to 1."""
+        length = self.footage.facts.duration_ms
+        return min(1.0, self.examined_ms / length) if length else 0.0
+
+    @property
+    def unexamined(self) -> list[ExaminedSpan]:
+        """The spans that were looked at and could not be examined, with their reasons."""
+        return [span for span in self.spans if span.outcome is not SpanOutcome.EXAMINED]
+
+
+@dataclass(frozen=True, slots=True)
+class AppearanceRow:
+    """An appearance as people read it. ``*_time`` are ISO 8601 with offset, in the camera's zone."""
+
+    appearance: Appearance
+    person: str
+    camera: Camera
+    footage: Footage
+    start_time: str
+    end_time: str
+    best_time: str
+    at_ms: int
+    """Wall clock of the start (UTC epoch), the camera's offset applied."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row of ``vidsearch matches --json``."""
+        found = self.appearance
+        return {
+            "person": self.person,
+            "camera": self.camera.name,
+            "footage": found.footage_id,
+            "start_s": found.start_ms / 1000,
+            "end_s": found.end_ms / 1000,
+            "start_time": self.start_time,
+            "end_time": self.end_time,
+            "similarity": round(found.similarity, 1),
+            "best_s": found.best_ms / 1000,
+            "detections": found.detections,
+            "review": found.review,
+            "engine": found.engine,
+            "engine_version": found.engine_version,
+            "start_source": self.footage.start_source.value,
+            "estimated": self.footage.facts.estimated_times,
+            "weak": found.weak,
+            "face_px": found.face_px,
+            "id": found.id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which appearances. Times are wall clock, ISO 8601; without an offset in each camera's zone."""
+
+    people: Sequence[str] = ()
+    cameras: Sequence[str] = ()
+    from_: str | None = None
+    to: str | None = None
+    min_similarity: float | None = None
+    weak: bool = False
+    footage_id: int | None = None
+    limit: int | None = None
+    offset: int = 0
+    newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AppearancePage:
+    """An appearance with what stands beside it."""
+
+    row: AppearanceRow
+    photo: Photo | None
+    """The enrolled photo it resembles most."""
+    before: AppearanceRow | None
+    """The same person's appearance before this one, on any camera."""
+    after: AppearanceRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job with the recording it belongs to."""
+
+    job: Job
+    footage: Footage
+    camera: Camera
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Timeline:
+    """Answer what the screens ask."""
+
+    def __init__(self, store: Store, current: Callable[[], tuple[str, str, str]]) -> None:
+        """``current`` gives the engine's name, version and settings key."""
+        self._store = store
+        self._current = current
+
+    def people(self, case_id: str) -> list[PersonRow]:
+        """Return everybody looked for in a case, by name."""
+        counts = self._store.appearances.counts_by_person(case_id)
+        return [
+            PersonRow(person, self._store.people.photos(person.id), counts.get(person.id, 0))
+            for person in self._store.people.list(case_id)
+        ]
+
+    def person(self, case_id: str, person_id: int) -> PersonRow:
+        """Return one person. Raises UnknownRecord."""
+        person = self._store.people.get(case_id, person_id)
+        count = self._store.appearances.count(case_id, person_ids=[person_id])
+        return PersonRow(person, self._store.people.photos(person_id), count)
+
+    def footage(self, case_id: str) -> list[FootageRow]:
+        """Return the recordings of a case, by camera and start."""
+        cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
+        rows = [self._footage_row(footage, cameras[footage.camera_id]) for footage in self._store.footage.list(case_id)]
+        return sorted(rows, key=lambda row: (row.camera.name, row.footage.start_ms, row.footage.id))
+
+    def one_footage(self, case_id: str, footage_id: int) -> FootageRow:
+        """Return one recording. Raises UnknownRecord."""
+        footage = self._store.footage.get(case_id, footage_id)
+        return self._footage_row(footage, self._store.footage.camera(case_id, footage.camera_id))
+
+    def appearances(self, case_id: str, query: Query = Query()) -> list[AppearanceRow]:  # noqa: B008 - frozen
+        """Return appearances by wall clock. Raises UnknownRecord for a person or camera that is not there."""
+        people = {person.id: person.name for person in self._store.people.list(case_id)}
+        cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
+        footage = {footage.id: footage for footage in self._store.footage.list(case_id)}
+        found = self._store.appearances.find(case_id, **self._filters(case_id, query))
+        return [_row(item, people[item.person_id], cameras[item.camera_id], footage[item.footage_id]) for item in found]
+
+    def count(self, case_id: str, query: Query = Query()) -> int:  # noqa: B008 - frozen
+        """Return how many appearances a query has without its limit."""
+        filters = self._filters(case_id, query)
+        for paging in ("limit", "offset", "newest_first"):
+            filters.pop(paging)
+        return self._store.appearances.count(case_id, **filters)
+
+    def appearance(self, case_id: str, appearance_id: str) -> AppearancePage:
+        """Return one appearance and its neighbours. Raises UnknownRecord."""
+        item = self._store.appearances.get(case_id, appearance_id)
+        person = self._store.people.get(case_id, item.person_id)
+        rows = self.appearances(case_id, Query(people=[person.name], weak=item.weak))
+        place = next(i for i, row in enumerate(rows) if row.appearance.id == item.id)
+        photos = self._store.people.photos(item.person_id)
+        photo = next((photo for photo in photos if photo.face_id == item.face_id), None)
+        return AppearancePage(
+            row=rows[place],
+            photo=photo,
+            before=rows[place - 1] if place else None,
+            after=rows[place + 1] if place + 1 < len(rows) else None,
+        )
+
+    def jobs(self, case_id: str, *, limit: int = 200, offset: int = 0) -> list[JobRow]:
+        """Return the newest jobs of a case."""
+        cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
+        footage = {footage.id: footage for footage in self._store.footage.list(case_id)}
+        rows = []
+        for job in self._store.jobs.list(case_id, limit=limit, offset=offset):
+            held = footage[job.footage_id]
+            rows.append(JobRow(job, held, cameras[held.camera_id]))
+        return rows
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _filters(self, case_id: str, query: Query) -> dict[str, Any]:
+        people = [self._person_id(case_id, name) for name in query.people]
+        cameras = [self._store.footage.camera_by_name(case_id, name) for name in query.cameras]
+        zone = cameras[0].zone if len(cameras) == 1 else self._zone(case_id)
+        return {
+            "person_ids": people or None,
+            "camera_ids": [camera.id for camera in cameras] or None,
+            "footage_id": query.footage_id,
+            "from_ms": clock.parse_instant(query.from_, zone) if query.from_ else None,
+            "to_ms": clock.parse_instant(query.to, zone) if query.to else None,
+            "weak": query.weak,
+            "min_similarity": query.min_similarity,
+            "limit": query.limit,
+            "offset": query.offset,
+            "newest_first": query.newest_first,
+        }
+
+    def _zone(self, case_id: str) -> str:
+        """Return the zone of the cameras where they share one, else this machine's."""
+        zones = {camera.zone for camera in self._store.footage.cameras(case_id)}
+        return zones.pop() if len(zones) == 1 else clock.local_zone()
+
+    def _person_id(self, case_id: str, name: str) -> int:
+        person = self._store.people.by_name(case_id, name)
+        if person is None:
+            names = ", ".join(sorted(p.name for p in self._store.people.list(case_id))) or "none"
+            raise UnknownRecord(f"nobody is called '{name}'; enrolled are: {names}")
+        return person.id
+
+    def _footage_row(self, footage: Footage, camera: Camera) -> FootageRow:
+        engine, version, key = self._current()
+        jobs = self._store.jobs.for_footage(footage.id, engine, version, key)
+        spans = self._store.tracks.spans(footage.id, engine)
+        examined = sum(span.end_ms - span.start_ms for span in spans if span.outcome is SpanOutcome.EXAMINED)
+        zero = footage.start_ms + camera.clock_offset_ms
+        return FootageRow(
+            footage=footage,
+            camera=camera,
+            state=_state(footage, jobs),
+            examined_ms=examined,
+            spans=spans,
+            appearances=self._store.appearances.count(footage.case_id, footage_id=footage.id),
+            errors=sorted({job.error for job in jobs if job.error and job.state == JobState.FAILED}),
+            start_time=clock.iso(zero, camera.zone),
+            end_time=clock.iso(zero + footage.facts.duration_ms, camera.zone),
+        )
+
+
+def _state(footage: Footage, jobs: Sequence[Job]) -> str:
+    """Return the one word for a recording's state."""
+    states = {JobState(job.state) for job in jobs}
+    covered = sum(job.end_ms - job.start_ms for job in jobs)
+    if states & (OPEN - {JobState.QUEUED}):
+        return "searching"
+    if JobState.QUEUED in states:
+        return "waiting"
+    if JobState.FAILED in states:
+        return "failed"
+    if states & {JobState.PAUSED, JobState.CANCELLED}:
+        return "paused"
+    if not jobs:
+        return "missing" if footage.missing else "new"
+    return "searched" if covered >= footage.facts.duration_ms else "partly"
+
+
+def _row(item: Appearance, person: str, camera: Camera, footage: Footage) -> AppearanceRow:
+    zero = footage.start_ms + camera.clock_offset_ms
+    return AppearanceRow(
+        appearance=item,
+        person=person,
+        camera=camera,
+        footage=footage,
+        start_time=clock.iso(zero + item.start_ms, camera.zone),
+        end_time=clock.iso(zero + item.end_ms, camera.zone),
+        best_time=clock.iso(zero + item.best_ms, camera.zone),
+        at_ms=zero + item.start_ms,
+    )
