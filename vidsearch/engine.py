@@ -189,9 +189,7 @@ class Engine(ABC):
         """``analysis``: return a page of all tracks of a recording as they stand, stitched."""
         raise _lacks(self.NAME, "analysis")
 
-    def match(
-        self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None
-    ) -> Iterator[TrackMatch]:
+    def match(self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None) -> Iterator[TrackMatch]:
         """``analysis``: yield how the tracks of a recording resemble the gallery's faces.
 
         For every track, the best TrackMatch of each enrolled face at ``floor_similarity`` or above. The application
@@ -199,9 +197,7 @@ class Engine(ABC):
         """
         raise _lacks(self.NAME, "analysis")
 
-    def seen(
-        self, picture: Picture, *, face: int | None = None, threshold: float
-    ) -> Iterator[tuple[str, TrackMatch]]:
+    def seen(self, picture: Picture, *, face: int | None = None, threshold: float) -> Iterator[tuple[str, TrackMatch]]:
         """``seen``: yield (footage key, match) of every track resembling a face of a picture, most similar first."""
         raise _lacks(self.NAME, "seen")
 

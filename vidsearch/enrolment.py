@@ -21,7 +21,7 @@ RESEMBLES_FROM = 90.0
 """A photo at least this similar to somebody else's may be enrolled under the wrong name."""
 
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .heic .heif .webp .tif .tiff .bmp .gif .avif .jp2".split()
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".heic", ".heif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
 )
 """Files of a folder that are tried as photos; a file named on its own is always tried."""
 
@@ -199,7 +199,9 @@ class Enrolment:
             best = max(match.similarity for match in engine.compare(case_id, enrolled.face_id, mine))
             if best < DISAGREES_BELOW:
                 disagrees = best
-                doubts.append(f"looks unlike the other photos of {name} (similarity {best:.0f}): is it the same person?")
+                doubts.append(
+                    f"looks unlike the other photos of {name} (similarity {best:.0f}): is it the same person?"
+                )
         if theirs:
             like = max(engine.compare(case_id, enrolled.face_id, theirs), key=lambda match: match.similarity)
             if like.similarity >= RESEMBLES_FROM:
@@ -293,7 +295,9 @@ def photos_to_import(source: Path) -> list[tuple[str, Path]]:
             if photo.suffix.lower() in PICTURE_SUFFIXES and photo.is_file()
         ]
         if not pairs:
-            raise UsageError(f"{source}: no pictures found; put one folder for each person into it, with the photos inside")
+            raise UsageError(
+                f"{source}: no pictures found; put one folder for each person into it, with the photos inside"
+            )
         return pairs
     if source.is_file():
         return _from_csv(source)

@@ -36,9 +36,7 @@ class Matching:
         owners = self._store.people.owners(footage.case_id, engine.NAME)
         done = self._done(footage)
         pairs = best_per_person(engine.match(footage.case_id, footage.key), owners)
-        tracks = {
-            track.id: track for track in self._store.tracks.for_footage(footage.id, engine.NAME, engine.version)
-        }
+        tracks = {track.id: track for track in self._store.tracks.for_footage(footage.id, engine.NAME, engine.version)}
         # A track stored by the engine and not yet collected by us is not ours to name.
         pairs = [(match, person) for match, person in pairs if match.track_id in tracks]
         appearances = make_appearances(footage, tracks, pairs, threshold, engine.NAME, engine.version)
@@ -71,9 +69,7 @@ class Matching:
         return sum(job.state == JobState.SUCCEEDED for job in jobs)
 
 
-def best_per_person(
-    matches: Iterable[TrackMatch], owners: dict[str, tuple[int, int, bool]]
-) -> list[PersonMatch]:
+def best_per_person(matches: Iterable[TrackMatch], owners: dict[str, tuple[int, int, bool]]) -> list[PersonMatch]:
     """Return the best match of each track with each person, weak and sound faces apart.
 
     ``owners`` maps face ids to (person, photo, weak). Faces without an owner were forgotten and do not count.

@@ -177,10 +177,7 @@ class Search:
             )
         mine = {(footage.id, piece.start_ms) for footage, pieces in plan.segments for piece in pieces}
         queued = [
-            job.id
-            for footage, _ in plan.segments
-            for job in self._jobs(footage)
-            if (footage.id, job.start_ms) in mine
+            job.id for footage, _ in plan.segments for job in self._jobs(footage) if (footage.id, job.start_ms) in mine
         ]
         return sorted({*queued, *(job.id for job in plan.resumed), *(job.id for job in plan.waiting)})
 
@@ -237,7 +234,9 @@ class Search:
         names = {camera.name for camera in by_id.values()}
         for name in cameras:
             if name not in names:
-                raise UnknownRecord(f"no camera is called '{name}'; the cameras are: {', '.join(sorted(names)) or 'none'}")
+                raise UnknownRecord(
+                    f"no camera is called '{name}'; the cameras are: {', '.join(sorted(names)) or 'none'}"
+                )
         wanted = []
         for footage in self._store.footage.list(case_id):
             camera = by_id[footage.camera_id]

@@ -72,9 +72,7 @@ class Settings:
         return self.data / "footage"
 
 
-def load_settings(
-    data: str | Path | None = None, env: Mapping[str, str] | None = None, **flags: Any
-) -> Settings:
+def load_settings(data: str | Path | None = None, env: Mapping[str, str] | None = None, **flags: Any) -> Settings:
     """Return the settings for a data folder; a flag that is None was not given.
 
     Raises UsageError where the file or a variable cannot be understood.

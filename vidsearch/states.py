@@ -46,9 +46,7 @@ _FORWARD = {
     (JobState.SEARCHING, JobState.COLLECTING),
     (JobState.COLLECTING, JobState.SUCCEEDED),
 }
-_STOPS = {
-    (state, stop) for state in OPEN for stop in (JobState.FAILED, JobState.CANCELLED, JobState.PAUSED)
-}
+_STOPS = {(state, stop) for state in OPEN for stop in (JobState.FAILED, JobState.CANCELLED, JobState.PAUSED)}
 _RETURNS = {
     (JobState.PAUSED, JobState.QUEUED),
     (JobState.PAUSED, JobState.CANCELLED),

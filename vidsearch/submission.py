@@ -144,11 +144,13 @@ class Submission:
             found = path.stat()
         except OSError as exc:
             raise SourceUnavailable(
-                f"{path} cannot be read ({exc.strerror or exc}): attach its drive, or run `vidsearch footage relink FOLDER`"
+                f"{path} cannot be read ({exc.strerror or exc}): "
+                "attach its drive, or run `vidsearch footage relink FOLDER`"
             ) from exc
         if found.st_size != footage.size:
             raise SourceUnavailable(
-                f"{path} has changed since it was added ({footage.size:,} bytes then, {found.st_size:,} now): add it again"
+                f"{path} has changed since it was added "
+                f"({footage.size:,} bytes then, {found.st_size:,} now): add it again"
             )
         if found.st_mtime_ns != footage.mtime_ns and self._media.fingerprint(path) != footage.key:
             raise SourceUnavailable(f"{path} has other content than when it was added: add it again")
@@ -227,9 +229,7 @@ class Submission:
         with self._store.atomic():
             self._store.footage.set_source(footage.id, str(path), found.st_size, found.st_mtime_ns)
             self._store.footage.set_missing(footage.id, False)
-            self._store.audit.record(
-                actor, "footage.relink", str(footage.id), case_id=footage.case_id, key=footage.key
-            )
+            self._store.audit.record(actor, "footage.relink", str(footage.id), case_id=footage.case_id, key=footage.key)
 
     def _is_there(self, footage: Footage) -> bool:
         try:
@@ -256,5 +256,8 @@ def _files_under(folder: Path) -> Iterator[Path]:
 
 def _ambiguous(start: str | None, camera: Camera) -> str | None:
     if start and clock.is_ambiguous(start, camera.zone):
-        return f"{start} happened twice in {camera.zone}, when summer time ended; the first is taken: give an offset to choose"
+        return (
+            f"{start} happened twice in {camera.zone}, when summer time ended; "
+            "the first is taken: give an offset to choose"
+        )
     return None

@@ -40,7 +40,7 @@ class FootageRow:
     footage: Footage
     camera: Camera
     state: str
-    """``new``, ``waiting``, ``searching``, ``searched``, ``partly`` (some of it), ``paused``, ``failed`` or ``missing``."""
+    """``new``, ``waiting``, ``searching``, ``searched``, ``partly``, ``paused``, ``failed`` or ``missing``."""
     examined_ms: int
     spans: list[ExaminedSpan]
     appearances: int
@@ -170,7 +170,7 @@ class Timeline:
         footage = self._store.footage.get(case_id, footage_id)
         return self._footage_row(footage, self._store.footage.camera(case_id, footage.camera_id))
 
-    def appearances(self, case_id: str, query: Query = Query()) -> list[AppearanceRow]:  # noqa: B008 - frozen
+    def appearances(self, case_id: str, query: Query = Query()) -> list[AppearanceRow]:
         """Return appearances by wall clock. Raises UnknownRecord for a person or camera that is not there."""
         people = {person.id: person.name for person in self._store.people.list(case_id)}
         cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
@@ -178,7 +178,7 @@ class Timeline:
         found = self._store.appearances.find(case_id, **self._filters(case_id, query))
         return [_row(item, people[item.person_id], cameras[item.camera_id], footage[item.footage_id]) for item in found]
 
-    def count(self, case_id: str, query: Query = Query()) -> int:  # noqa: B008 - frozen
+    def count(self, case_id: str, query: Query = Query()) -> int:
         """Return how many appearances a query has without its limit."""
         filters = self._filters(case_id, query)
         for paging in ("limit", "offset", "newest_first"):

@@ -1,0 +1,184 @@
+"""``vidsearch matches`` and ``vidsearch probe``: what was found."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidsearch.cli.context import Context, case_option, print_json
+from vidsearch.cli.show import table
+from vidsearch.clock import duration_text
+from vidsearch.probing import ProbeResult
+from vidsearch.timeline import AppearanceRow, FootageRow, Query
+
+
+def register(cli: click.Group) -> None:
+    """Add the commands."""
+    cli.add_command(matches)
+    cli.add_command(probe)
+
+
+@click.command()
+@click.option("--person", "people", multiple=True, metavar="NAME", help="Only this person; may be given again.")
+@click.option("--camera", "cameras", multiple=True, metavar="NAME", help="Only this camera; may be given again.")
+@click.option("--from", "from_", metavar="TIME", help="Only from this time on (ISO 8601).")
+@click.option("--to", metavar="TIME", help="Only up to this time.")
+@click.option("--min", "min_similarity", type=click.FloatRange(0, 100), help="Only this similarity and more.")
+@click.option("--weak", is_flag=True, help="Show what resembles only a weak photo, which never counts as that person.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@case_option
+@click.pass_obj
+def matches(
+    ctx: Context,
+    people: tuple[str, ...],
+    cameras: tuple[str, ...],
+    from_: str | None,
+    to: str | None,
+    min_similarity: float | None,
+    weak: bool,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """List appearances: one person on one camera from start to end. A match is a lead to check, never proof."""
+    query = Query(people, cameras, from_, to, min_similarity, weak)
+    with ctx.open() as app:
+        rows = app.timeline.appearances(ctx.case_id, query)
+        coverage = app.timeline.footage(ctx.case_id) if not (as_json or as_csv) else []
+    if as_json:
+        print_json([row.as_json() for row in rows])
+    elif as_csv:
+        _print_csv(rows)
+    else:
+        _print_table(rows)
+        _print_coverage(coverage, len(rows))
+
+
+def _print_csv(rows: list[AppearanceRow]) -> None:
+    fields = ["person", "camera", "start_time", "end_time", "similarity", "start_s", "end_s", "best_s", "detections"]
+    fields += ["footage", "review", "engine", "engine_version", "start_source", "estimated", "id"]
+    writer = csv.DictWriter(sys.stdout, fields, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({key: _safe(value) for key, value in row.as_json().items()} for row in rows)
+
+
+def _safe(value: Any) -> Any:
+    """Keep a spreadsheet from reading a name as a formula (OWASP, CSV injection)."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _print_table(rows: list[AppearanceRow]) -> None:
+    table(
+        ("from", "to", "person", "camera", "length", "similarity", "seen", "recording"),
+        [
+            (
+                _clock(row, row.start_time),
+                row.end_time[11:19],
+                row.person,
+                row.camera.name,
+                duration_text(row.appearance.end_ms - row.appearance.start_ms),
+                f"{row.appearance.similarity:.1f}",
+                f"{row.appearance.detections} x",
+                f"{row.footage.id} at {duration_text(row.appearance.start_ms)}",
+            )
+            for row in rows
+        ],
+        right=("length", "similarity", "seen"),
+    )
+
+
+def _clock(row: AppearanceRow, text: str) -> str:
+    """Return a clock time, with a mark where it rests on a guess."""
+    guess = row.footage.start_source == "file_date" or row.footage.facts.estimated_times
+    return text.replace("T", " ") + (" ?" if guess else "")
+
+
+def _print_coverage(rows: list[FootageRow], found: int) -> None:
+    """Say what the answer rests on: also an empty one is an answer only for what was examined."""
+    length = sum(row.footage.facts.duration_ms for row in rows)
+    examined = sum(row.examined_ms for row in rows)
+    share = 100 * examined / length if length else 0
+    click.echo(
+        f"{found} appearance{'s' * (found != 1)}; {duration_text(examined)} of {duration_text(length)} examined ({share:.0f} %)"
+        f" in {len(rows)} recording{'s' * (len(rows) != 1)}. A match is a lead to check, never proof."
+    )
+    if examined < length:
+        click.echo("`vidsearch footage list` shows what was not examined, and why.")
+
+
+@click.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option(
+    "--face", type=click.IntRange(min=1), help="Which face to ask about where there are several: 1 is the leftmost."
+)
+@click.option("--threshold", type=click.FloatRange(0, 100), help="Similarity from which a match counts.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@case_option
+@click.pass_obj
+def probe(ctx: Context, photo: Path, face: int | None, threshold: float | None, as_json: bool) -> None:
+    """Ask who a face is in the gallery, and where it was seen, without enrolling it."""
+    with ctx.open() as app:
+        limit = app.threshold if threshold is None else threshold
+        index = None if face is None else face - 1
+        result = app.probe.ask(app.actor, ctx.case_id, photo, face=index, threshold=limit)
+    if as_json:
+        print_json(_probe_json(result))
+        return
+    click.echo(f"in the gallery: {len(result.candidates)}")
+    table(
+        ("person", "similarity", "photo"),
+        [
+            (c.person + (" (weak photo)" if c.weak else ""), f"{c.similarity:.1f}", c.photo.name)
+            for c in result.candidates
+        ],
+        right=("similarity",),
+    )
+    click.echo(f"seen in analysed footage: {len(result.sightings)}")
+    table(
+        ("from", "camera", "length", "similarity", "recording"),
+        [
+            (
+                sighting.start_time.replace("T", " "),
+                sighting.camera.name,
+                duration_text(sighting.end_ms - sighting.start_ms),
+                f"{sighting.similarity:.1f}",
+                f"{sighting.footage.id} at {duration_text(sighting.start_ms)}",
+            )
+            for sighting in result.sightings
+        ],
+        right=("length", "similarity"),
+    )
+
+
+def _probe_json(result: ProbeResult) -> dict[str, Any]:
+    return {
+        "faces": [asdict(face) for face in result.faces],
+        "gallery": [
+            {
+                "person": candidate.person,
+                "similarity": round(candidate.similarity, 1),
+                "photo": candidate.photo.name,
+                "weak": candidate.weak,
+            }
+            for candidate in result.candidates
+        ],
+        "seen": [
+            {
+                "camera": sighting.camera.name,
+                "footage": sighting.footage.id,
+                "start_s": sighting.start_ms / 1000,
+                "end_s": sighting.end_ms / 1000,
+                "best_s": sighting.best_ms / 1000,
+                "start_time": sighting.start_time,
+                "end_time": sighting.end_time,
+                "similarity": round(sighting.similarity, 1),
+                "detections": sighting.detections,
+            }
+            for sighting in result.sightings
+        ],
+    }

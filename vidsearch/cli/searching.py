@@ -1,0 +1,154 @@
+"""``vidsearch search``: look through what is not yet searched."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from vidsearch.cli.context import Context, case_option
+from vidsearch.cli.show import SearchProgress, clock_text, size_text
+from vidsearch.clock import duration_text, iso
+from vidsearch.errors import DiskFull, SourceUnavailable, VidsearchError
+from vidsearch.states import JobState
+
+if TYPE_CHECKING:
+    from vidsearch.app import App
+    from vidsearch.model import Appearance
+    from vidsearch.search import Plan
+
+UPDATE_S = 0.5
+"""The progress bar moves this often."""
+
+
+def register(cli: click.Group) -> None:
+    """Add the command."""
+    cli.add_command(search)
+
+
+@click.command()
+@click.option("--from", "from_", metavar="TIME", help="Only from this time on, in the camera's zone (ISO 8601).")
+@click.option("--to", metavar="TIME", help="Only up to this time.")
+@click.option("--camera", "cameras", multiple=True, metavar="NAME", help="Only this camera; may be given again.")
+@click.option("--cores", type=click.IntRange(min=1), help="Worker processes. Default: every core.")
+@click.option("--threshold", type=click.FloatRange(0, 100), help="Similarity from which a match counts.")
+@click.option("--engine", metavar="NAME", help="The engine. Default: as in the settings.")
+@click.option("--no-wait", is_flag=True, help="Only queue; a running `vidsearch serve` or `work` does the rest.")
+@click.option("--yes", is_flag=True, help="Do not ask where the disk may be too small.")
+@case_option
+@click.pass_obj
+def search(
+    ctx: Context,
+    from_: str | None,
+    to: str | None,
+    cameras: tuple[str, ...],
+    cores: int | None,
+    threshold: float | None,
+    engine: str | None,
+    no_wait: bool,
+    yes: bool,
+) -> None:
+    """Search what is not yet searched. Ctrl-C pauses; the next search goes on."""
+    with ctx.open(cores=cores, engine=engine) as app:
+        limit = app.threshold if threshold is None else threshold
+        plan = app.search.plan(ctx.case_id, threshold=limit, cameras=cameras, from_=from_, to=to)
+        _announce(app, plan, yes)
+        job_ids = app.search.submit(app.actor, plan)
+        if no_wait:
+            click.echo(f"queued {len(job_ids)} pieces; a running `vidsearch serve` or `vidsearch work` does them")
+            return
+        show = _Show(app, ctx.case_id)
+        if job_ids:
+            _work(app, ctx, plan, job_ids, show)
+        show.found(app.search.rematch(ctx.case_id, limit))
+        _conclude(app, ctx, plan, job_ids)
+
+
+def _announce(app: App, plan: Plan, yes: bool) -> None:
+    """Say what will be done, how long it should take and what it needs."""
+    for footage in plan.unavailable:
+        click.echo(f"recording {footage.id} is not there ({footage.path}): attach its drive or relink it", err=True)
+    if not plan.pieces:
+        click.echo("nothing new to analyse" if not plan.rematch else "matching what was analysed before")
+        return
+    done_at = datetime.datetime.now().astimezone() + datetime.timedelta(seconds=plan.expected_s)
+    click.echo(
+        f"{duration_text(plan.total_ms)} of video in {plan.recordings} recording{'s' * (plan.recordings != 1)}; "
+        f"about {clock_text(plan.expected_s)}, until {done_at:%H:%M}; about {size_text(plan.disk_bytes)} of disk"
+    )
+    free = shutil.disk_usage(app.settings.data).free
+    if plan.disk_bytes > free and not yes:
+        raise DiskFull(
+            f"{app.settings.data} has {size_text(free)} free and about {size_text(plan.disk_bytes)} are needed: "
+            "free some space, search a shorter period, or say --yes"
+        )
+
+
+class _Show:
+    """Print each appearance once."""
+
+    def __init__(self, app: App, case_id: str) -> None:
+        self._app = app
+        self._people = {person.id: person.name for person in app.store.people.list(case_id)}
+        self.bar: SearchProgress | None = None
+
+    def found(self, appearances: Sequence[Appearance]) -> None:
+        """Print new appearances, by clock time."""
+        for item in appearances:
+            footage = self._app.store.footage.get(item.case_id, item.footage_id)
+            camera = self._app.store.footage.camera(item.case_id, item.camera_id)
+            at = iso(footage.start_ms + camera.clock_offset_ms + item.start_ms, camera.zone)
+            weak = " (possible: resembles a weak photo)" if item.weak else ""
+            line = f"{at}  {self._people.get(item.person_id, '?')}  {camera.name}  {item.similarity:.1f}{weak}"
+            if self.bar:
+                self.bar.found(line)
+            else:
+                click.echo(line)
+
+
+def _work(app: App, ctx: Context, plan: Plan, job_ids: list[int], show: _Show) -> None:
+    """Run the jobs in this process, or wait for whoever runs them; pause on Ctrl-C."""
+    worker = app.worker(threshold=plan.threshold, on_found=show.found)
+    left = threading.Event()
+    with SearchProgress(plan.total_ms) as bar:
+        show.bar = bar
+        watcher = threading.Thread(target=_watch, args=(app, ctx.case_id, job_ids, bar, left), daemon=True)
+        watcher.start()
+        try:
+            worker.run(job_ids)
+        except KeyboardInterrupt:
+            worker.manager.pause()
+            app.search.pause(app.actor, ctx.case_id, job_ids)
+            raise VidsearchError("paused; nothing is lost: the next `vidsearch search` goes on from here") from None
+        finally:
+            left.set()
+            watcher.join()
+            show.bar = None
+
+
+def _watch(app: App, case_id: str, job_ids: list[int], bar: SearchProgress, left: threading.Event) -> None:
+    while not left.wait(UPDATE_S):
+        bar.update(app.search.progress(case_id, job_ids).done_ms)
+
+
+def _conclude(app: App, ctx: Context, plan: Plan, job_ids: list[int]) -> None:
+    """Say what came of it; exit 1 where a part could not be searched."""
+    progress = app.search.progress(ctx.case_id, job_ids)
+    total = app.store.appearances.count(ctx.case_id)
+    failed = progress.counts.get(JobState.FAILED, 0)
+    if plan.pieces:
+        click.echo(f"searched {duration_text(round(progress.done_ms))}; {total} appearances in all")
+    elif total:
+        click.echo(f"{total} appearances in all")
+    if failed:
+        raise SourceUnavailable(
+            f"{failed} of {len(job_ids)} pieces could not be searched: {'; '.join(progress.errors)}"
+        )
+    if plan.unavailable and not plan.pieces:
+        raise SourceUnavailable(
+            f"{len(plan.unavailable)} recordings are not there; run `vidsearch footage relink FOLDER`"
+        )

@@ -1,0 +1,65 @@
+"""``vidsearch serve`` and ``vidsearch work``: the browser UI and workers."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from vidsearch.cli.context import Context
+
+if TYPE_CHECKING:
+    from vidsearch.app import App
+
+DEFAULT_PORT = 8080
+
+
+def register(cli: click.Group) -> None:
+    """Add the commands."""
+    cli.add_command(serve)
+    cli.add_command(work)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Only this machine's own addresses are taken.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes any free port."
+)
+@click.option("--cores", type=click.IntRange(min=1), help="Worker processes. Default: every core.")
+@click.option("--no-work", is_flag=True, help="Serve only; a `vidsearch work` elsewhere does the jobs.")
+@click.pass_obj
+def serve(ctx: Context, host: str, port: int, cores: int | None, no_work: bool) -> None:
+    """Serve the browser UI, and work on what is queued."""
+    from web.server import serve as run_server
+
+    with ctx.open(cores=cores) as app:
+        stop = threading.Event()
+        worker = None if no_work else _start_worker(app, stop)
+        try:
+            run_server(app, host, port, ready=lambda url: click.echo(f"vidsearch is at {url} (Ctrl-C stops it)"))
+        finally:
+            stop.set()
+            if worker:
+                worker.join()
+
+
+@click.command()
+@click.option("--cores", type=click.IntRange(min=1), help="Worker processes. Default: every core.")
+@click.pass_obj
+def work(ctx: Context, cores: int | None) -> None:
+    """Work on what is queued until stopped. Several workers may share one data folder."""
+    with ctx.open(cores=cores) as app:
+        stop = threading.Event()
+        for name in ("SIGINT", "SIGTERM"):
+            signal.signal(getattr(signal, name), lambda *_: stop.set())
+        click.echo("working; Ctrl-C stops", err=True)
+        app.worker().run_forever(stop)
+
+
+def _start_worker(app: App, stop: threading.Event) -> threading.Thread:
+    worker = app.worker()
+    thread = threading.Thread(target=worker.run_forever, args=(stop,), name="worker")
+    thread.start()
+    return thread

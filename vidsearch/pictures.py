@@ -1,0 +1,93 @@
+"""Pictures and clips for the screens: kept ones where there are, else from the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidsearch.engine import Engine
+from vidsearch.errors import SourceUnavailable
+from vidsearch.model import Appearance, Footage, MediaFacts, Photo, Picture
+from vidsearch.store import Store
+
+CLIP_LEAD_MS = 2_000
+"""A clip begins this long before its appearance and ends as long after."""
+
+CLIP_MAX_MS = 60_000
+"""Longer appearances are cut to this, from their start."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTools:
+    """What the screens need of the media adapter; wiring hands it in."""
+
+    load: Callable[[Path | bytes, str | None], Picture]
+    encode_jpeg: Callable[..., bytes]
+    cut_clip: Callable[[Path, MediaFacts, int, int, Path], Path]
+    playable: Callable[[MediaFacts], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """A video to play for an appearance: the original, or a clip cut of it."""
+
+    path: Path
+    seek_s: float
+    """Where in it to begin playing."""
+    original: bool
+
+
+class Pictures:
+    """Find or make what a screen shows."""
+
+    def __init__(
+        self, store: Store, engine: Callable[[], Engine], media: PictureTools, photos: Path, clips: Path
+    ) -> None:
+        """``photos`` holds the originals of photos; ``clips`` is a cache that may be deleted at any time."""
+        self._store = store
+        self._engine = engine
+        self._media = media
+        self._photos = photos
+        self._clips = clips
+
+    def track(self, track_id: str, kind: str) -> bytes | None:
+        """Return the JPEG kept of a track: ``face`` or ``frame``; None where nothing is kept."""
+        engine = self._engine()
+        return engine.picture(track_id, kind) if engine.capabilities.pictures else None
+
+    def photo_face(self, photo: Photo) -> bytes:
+        """Return a JPEG of the enrolled face of a photo, or of the whole photo where there is none."""
+        kept = self._engine().face_picture(photo.case_id, photo.face_id) if photo.face_id else None
+        return kept or self.photo(photo, max_side=480)
+
+    def photo(self, photo: Photo, max_side: int = 1600) -> bytes:
+        """Return a JPEG of a photo, upright and without metadata."""
+        original = self._photos / photo.sha256[:2] / photo.sha256
+        return self._media.encode_jpeg(self._media.load(original, photo.name).pixels, max_side=max_side)
+
+    def clip(self, appearance: Appearance) -> Path:
+        """Return a playable MP4 of an appearance, cut on demand and kept. Raises SourceUnavailable."""
+        footage = self._store.footage.get(appearance.case_id, appearance.footage_id)
+        start = max(0, appearance.start_ms - CLIP_LEAD_MS)
+        end = min(appearance.end_ms + CLIP_LEAD_MS, start + CLIP_MAX_MS, footage.facts.duration_ms)
+        target = self._clips / f"{footage.key}-{start}-{end}.mp4"
+        if not target.exists():
+            source = self._source(footage)
+            self._clips.mkdir(parents=True, exist_ok=True)
+            self._media.cut_clip(source, footage.facts, start, end, target)
+        return target
+
+    def playback(self, appearance: Appearance) -> Playback:
+        """Return what to play for an appearance: the original where a browser plays it, else a clip."""
+        footage = self._store.footage.get(appearance.case_id, appearance.footage_id)
+        start = max(0, appearance.start_ms - CLIP_LEAD_MS)
+        if self._media.playable(footage.facts):
+            return Playback(self._source(footage), start / 1000, True)
+        return Playback(self.clip(appearance), 0.0, False)
+
+    def _source(self, footage: Footage) -> Path:
+        path = Path(footage.path)
+        if not path.is_file():
+            raise SourceUnavailable(f"{path} is not there: attach its drive, or run `vidsearch footage relink FOLDER`")
+        return path
