@@ -126,7 +126,7 @@ class Enrolment:
 
     def forget_person(self, actor: Actor, case_id: str, person_id: int) -> None:
         """Remove a person with photos, vectors, matches and appearances, for good."""
-        person = self._store.people.get(case_id, person_id)
+        self._store.people.get(case_id, person_id)
         photos = self._store.people.photos(person_id)
         faces = [photo.face_id for photo in photos if photo.face_id]
         with self._store.atomic():
@@ -136,8 +136,7 @@ class Enrolment:
             self._store.audit.record(actor, "person.forget", str(person_id), case_id=case_id, photos=len(photos))
         self._engine().forget(case_id, faces)
         for photo in photos:
-            self._drop_original(case_id, photo)
-        del person
+            self._drop_original(photo)
 
     def forget_photo(self, actor: Actor, case_id: str, photo_id: int) -> None:
         """Remove a photo and the face enrolled from it, for good."""
@@ -150,7 +149,7 @@ class Enrolment:
             )
         if photo.face_id:
             self._engine().forget(case_id, [photo.face_id])
-        self._drop_original(case_id, photo)
+        self._drop_original(photo)
 
     # -- one photo -----------------------------------------------------------------------------------------------
 
@@ -267,7 +266,7 @@ class Enrolment:
             part.unlink(missing_ok=True)
             raise DiskFull(f"the photo cannot be kept in {self._photos}: {exc.strerror or exc}") from exc
 
-    def _drop_original(self, case_id: str, photo: Photo) -> None:
+    def _drop_original(self, photo: Photo) -> None:
         if not self._store.people.photo_by_sha256(None, photo.sha256):
             self.photo_file(photo).unlink(missing_ok=True)
 

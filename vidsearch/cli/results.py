@@ -104,8 +104,8 @@ def _print_coverage(rows: list[FootageRow], found: int) -> None:
     examined = sum(row.examined_ms for row in rows)
     share = 100 * examined / length if length else 0
     click.echo(
-        f"{found} appearance{'s' * (found != 1)}; {duration_text(examined)} of {duration_text(length)} examined ({share:.0f} %)"
-        f" in {len(rows)} recording{'s' * (len(rows) != 1)}. A match is a lead to check, never proof."
+        f"{found} appearance{'s' * (found != 1)}; {duration_text(examined)} of {duration_text(length)} "
+        f"({share:.0f} %) examined in {len(rows)} recording{'s' * (len(rows) != 1)}. A match is a lead to check, never proof."
     )
     if examined < length:
         click.echo("`vidsearch footage list` shows what was not examined, and why.")
