@@ -103,9 +103,10 @@ def _print_coverage(rows: list[FootageRow], found: int) -> None:
     length = sum(row.footage.facts.duration_ms for row in rows)
     examined = sum(row.examined_ms for row in rows)
     share = 100 * examined / length if length else 0
+    rows_text = f"{len(rows)} recording{'s' * (len(rows) != 1)}"
     click.echo(
         f"{found} appearance{'s' * (found != 1)}; {duration_text(examined)} of {duration_text(length)} "
-        f"({share:.0f} %) examined in {len(rows)} recording{'s' * (len(rows) != 1)}. A match is a lead to check, never proof."
+        f"({share:.0f} %) examined in {rows_text}. A match is a lead to check, never proof."
     )
     if examined < length:
         click.echo("`vidsearch footage list` shows what was not examined, and why.")
