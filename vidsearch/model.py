@@ -375,3 +375,18 @@ class Job:
     lease_owner: str | None
     lease_until_ms: int | None
     updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """A moment in the life of a job.
+
+    ``old`` is None when it was queued first, and the same as ``new`` when another worker took the job over.
+    """
+
+    at_ms: int
+    old: str | None
+    new: str
+    attempt: int
+    owner: str | None
+    error: str | None

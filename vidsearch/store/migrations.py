@@ -1,16 +1,79 @@
-"""The application's schema: one function per change, each applied in a transaction with its own record."""
+"""The application's schema: one function per change, all applied in one transaction with their records."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from vidsearch.errors import DatabaseTooNew, DatabaseUnusable
 from vidsearch.states import TRANSITIONS
+from vidsearch.store.connection import Connection
 
 migrations = Migrations("vidsearch")
+
+
+def migrate(connection: Connection, changes: Migrations = migrations) -> None:
+    """Bring a database to the schema of this version; two processes may do it at once.
+
+    Raises:
+        DatabaseTooNew: A newer vidsearch has changed it.
+        DatabaseUnusable: It belongs to another program.
+    """
+    raw = connection.raw()
+    with connection.translated():
+        if not _pending(connection.path, raw, changes):
+            return
+    with connection.atomic(), connection.translated():
+        # Plugins of sqlite-utils that happen to be installed have no business in this database.
+        changes.apply(Database(raw, recursive_triggers=False, execute_plugins=False))
+
+
+def _pending(path: Path, raw: sqlite3.Connection, changes: Migrations) -> bool:
+    tables = {row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if changes.migrations_table not in tables:
+        if tables:
+            raise DatabaseUnusable(f"{path} is another program's database; choose another folder with --data DIR")
+        return True
+    applied = {
+        row[0]
+        for row in raw.execute(f"SELECT name FROM {changes.migrations_table} WHERE migration_set = ?", (changes.name,))
+    }
+    known = {migration.name for migration in changes._migrations}
+    if applied - known:
+        raise DatabaseTooNew(
+            f"{path} was written by a newer vidsearch (it has '{max(applied - known)}'); update vidsearch to open it"
+        )
+    return applied != known
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script one by one.
+
+    ``executescript`` would commit first, and a migration that failed half way would stay half applied.
+    """
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement.strip()
+            statement = ""
+    if statement.strip():
+        raise ValueError(f"unfinished statement: {statement.strip()[:60]}")
+
+
+def _run(db: Database, script: str) -> None:
+    for statement in statements(script):
+        db.conn.execute(statement)
 
 
 @migrations()
 def m001_cases_people_footage(db: Database) -> None:
     """Cases and what belongs to them. Every row that tells of a person or a recording carries its case."""
-    db.executescript(
+    _run(
+        db,
         """
         CREATE TABLE cases (
             id TEXT PRIMARY KEY,
@@ -93,14 +156,15 @@ def m001_cases_people_footage(db: Database) -> None:
         ) STRICT;
         CREATE INDEX footage_camera ON footage(camera_id, start_ms);
         CREATE INDEX footage_key ON footage(key);
-        """
+        """,
     )
 
 
 @migrations()
 def m002_jobs(db: Database) -> None:
     """Jobs, the table of allowed moves, and triggers that keep history and refuse any other move."""
-    db.executescript(
+    _run(
+        db,
         """
         CREATE TABLE job_transitions (
             old TEXT NOT NULL, new TEXT NOT NULL, PRIMARY KEY (old, new)
@@ -128,8 +192,12 @@ def m002_jobs(db: Database) -> None:
             updated_ms INTEGER NOT NULL,
             UNIQUE (footage_id, engine, engine_version, settings_key, gallery_revision, start_ms)
         ) STRICT;
-        CREATE INDEX jobs_state ON jobs(state, id);
-        CREATE INDEX jobs_footage ON jobs(footage_id, state);
+        CREATE INDEX jobs_case ON jobs(case_id, id);
+        CREATE INDEX jobs_done ON jobs(engine, state, id);
+        CREATE INDEX jobs_run ON jobs(run_ref) WHERE run_ref IS NOT NULL;
+        CREATE INDEX jobs_lease ON jobs(lease_owner) WHERE lease_owner IS NOT NULL;
+        CREATE INDEX jobs_open ON jobs(engine, id)
+            WHERE state IN ('queued', 'preparing', 'uploading', 'searching', 'collecting');
 
         CREATE TABLE job_events (
             id INTEGER PRIMARY KEY,
@@ -160,15 +228,26 @@ def m002_jobs(db: Database) -> None:
             VALUES (NEW.id, NEW.updated_ms, OLD.state, NEW.state, NEW.attempt,
                     coalesce(NEW.lease_owner, OLD.lease_owner), NEW.error);
         END;
-        """
+
+        CREATE TRIGGER jobs_taken_over AFTER UPDATE OF lease_owner ON jobs
+        WHEN OLD.state = NEW.state AND NEW.lease_owner IS NOT NULL AND OLD.lease_owner IS NOT NEW.lease_owner
+        BEGIN
+            INSERT INTO job_events (job_id, at_ms, old, new, attempt, owner)
+            VALUES (NEW.id, NEW.updated_ms, OLD.state, NEW.state, NEW.attempt, NEW.lease_owner);
+        END;
+        """,
     )
-    db["job_transitions"].insert_all({"old": old.value, "new": new.value} for old, new in sorted(TRANSITIONS))
+    db.conn.executemany(
+        "INSERT INTO job_transitions (old, new) VALUES (?, ?)",
+        [(old.value, new.value) for old, new in sorted(TRANSITIONS)],
+    )
 
 
 @migrations()
 def m003_results(db: Database) -> None:
     """What engines found: tracks, spans examined, matches, and the appearances people see."""
-    db.executescript(
+    _run(
+        db,
         """
         CREATE TABLE tracks (
             id TEXT NOT NULL,
@@ -185,7 +264,14 @@ def m003_results(db: Database) -> None:
             confidence REAL NOT NULL,
             PRIMARY KEY (footage_id, id)
         ) STRICT, WITHOUT ROWID;
-        CREATE INDEX tracks_time ON tracks(footage_id, engine, start_ms);
+        CREATE INDEX tracks_time ON tracks(footage_id, engine, engine_version, start_ms);
+
+        -- Tracks that became part of another one. A page read before that may be stored after it; its piece stays out.
+        CREATE TABLE superseded (
+            footage_id INTEGER NOT NULL REFERENCES footage(id) ON DELETE CASCADE,
+            id TEXT NOT NULL,
+            PRIMARY KEY (footage_id, id)
+        ) STRICT, WITHOUT ROWID;
 
         CREATE TABLE examined (
             id INTEGER PRIMARY KEY,
@@ -214,7 +300,7 @@ def m003_results(db: Database) -> None:
             engine TEXT NOT NULL,
             engine_version TEXT NOT NULL,
             gallery_revision INTEGER NOT NULL,
-            PRIMARY KEY (footage_id, engine, track_id, person_id, weak)
+            PRIMARY KEY (footage_id, engine, engine_version, track_id, person_id, weak)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX matches_person ON matches(person_id);
 
@@ -236,6 +322,9 @@ def m003_results(db: Database) -> None:
             person_id INTEGER NOT NULL REFERENCES people(id) ON DELETE CASCADE,
             camera_id INTEGER NOT NULL REFERENCES cameras(id),
             footage_id INTEGER NOT NULL REFERENCES footage(id) ON DELETE CASCADE,
+            -- Wall clock of start and end (UTC), so that pages are read by index; triggers keep them.
+            at_ms INTEGER NOT NULL,
+            until_ms INTEGER NOT NULL,
             start_ms INTEGER NOT NULL,
             end_ms INTEGER NOT NULL,
             best_ms INTEGER NOT NULL,
@@ -251,17 +340,46 @@ def m003_results(db: Database) -> None:
             engine_version TEXT NOT NULL,
             review TEXT CHECK (review IN ('confirmed', 'rejected', 'unsure'))
         ) STRICT;
-        CREATE INDEX appearances_person ON appearances(person_id, footage_id, start_ms);
-        CREATE INDEX appearances_footage ON appearances(footage_id, start_ms);
-        CREATE INDEX appearances_case ON appearances(case_id, camera_id, footage_id, start_ms);
-        """
+        CREATE INDEX appearances_case ON appearances(case_id, at_ms, id);
+        CREATE INDEX appearances_person ON appearances(person_id, at_ms, id);
+        CREATE INDEX appearances_camera ON appearances(camera_id, at_ms, id);
+        CREATE INDEX appearances_footage ON appearances(footage_id, at_ms, id);
+        CREATE INDEX appearances_length ON appearances(case_id, (until_ms - at_ms));
+
+        CREATE TRIGGER appearances_follow_camera AFTER UPDATE OF clock_offset_ms ON cameras
+        WHEN OLD.clock_offset_ms <> NEW.clock_offset_ms
+        BEGIN
+            UPDATE appearances SET at_ms = at_ms + NEW.clock_offset_ms - OLD.clock_offset_ms,
+                                   until_ms = until_ms + NEW.clock_offset_ms - OLD.clock_offset_ms
+            WHERE camera_id = NEW.id;
+        END;
+        CREATE TRIGGER appearances_follow_footage AFTER UPDATE OF start_ms ON footage
+        WHEN OLD.start_ms <> NEW.start_ms
+        BEGIN
+            UPDATE appearances SET at_ms = at_ms + NEW.start_ms - OLD.start_ms,
+                                   until_ms = until_ms + NEW.start_ms - OLD.start_ms
+            WHERE footage_id = NEW.id;
+        END;
+
+        -- Verdicts outlive the rows they were given on: a changed threshold takes an appearance away and back again.
+        CREATE TABLE reviews (
+            appearance_id TEXT PRIMARY KEY,
+            case_id TEXT NOT NULL REFERENCES cases(id),
+            person_id INTEGER NOT NULL REFERENCES people(id) ON DELETE CASCADE,
+            footage_id INTEGER NOT NULL REFERENCES footage(id) ON DELETE CASCADE,
+            verdict TEXT NOT NULL CHECK (verdict IN ('confirmed', 'rejected', 'unsure'))
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX reviews_person ON reviews(person_id);
+        CREATE INDEX reviews_footage ON reviews(footage_id);
+        """,
     )
 
 
 @migrations()
 def m004_audit(db: Database) -> None:
     """Who did what, when, why: rows are added and never changed."""
-    db.executescript(
+    _run(
+        db,
         """
         CREATE TABLE audit (
             id INTEGER PRIMARY KEY,
@@ -280,21 +398,14 @@ def m004_audit(db: Database) -> None:
         CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN
             SELECT RAISE(ABORT, 'the audit is append-only');
         END;
-        """
+        """,
     )
 
 
 @migrations()
 def m005_default_case(db: Database) -> None:
     """A fresh install has one case."""
-    db["cases"].insert(
-        {
-            "id": "default",
-            "title": "Default case",
-            "purpose": "other",
-            "reference": None,
-            "retention_days": None,
-            "gallery_revision": 0,
-            "created_ms": 0,
-        }
+    db.conn.execute(
+        "INSERT INTO cases (id, title, purpose, created_ms) "
+        "VALUES ('default', 'Default case', 'other', CAST(strftime('%s', 'now') AS INTEGER) * 1000)"
     )

@@ -1,0 +1,247 @@
+"""Appearances: what people see. Read by wall clock, in pages, by index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace as changed
+from typing import Any
+
+from vidsearch.errors import UnknownRecord
+from vidsearch.model import Appearance
+from vidsearch.store.connection import Connection, Row
+from vidsearch.store.records import box_columns, box_of, listed
+
+_INSERT = """
+INSERT INTO appearances (id, case_id, person_id, camera_id, footage_id, at_ms, until_ms, start_ms, end_ms, best_ms,
+    best_track, left, top, width, height, face_px, face_id, similarity, detections, tracks, weak, engine,
+    engine_version, review)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+    (SELECT verdict FROM reviews WHERE appearance_id = ?1))
+ON CONFLICT (id) DO UPDATE SET person_id = excluded.person_id, camera_id = excluded.camera_id, at_ms = excluded.at_ms,
+    until_ms = excluded.until_ms, start_ms = excluded.start_ms, end_ms = excluded.end_ms, best_ms = excluded.best_ms,
+    best_track = excluded.best_track, left = excluded.left, top = excluded.top, width = excluded.width,
+    height = excluded.height, face_px = excluded.face_px, face_id = excluded.face_id, similarity = excluded.similarity,
+    detections = excluded.detections, tracks = excluded.tracks, weak = excluded.weak,
+    engine_version = excluded.engine_version
+"""
+"""``review`` is missing from the update on purpose: a verdict stays."""
+
+
+class Appearances:
+    """The appearances of all cases."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def replace(
+        self, footage_id: int, engine: str, rows: Sequence[Appearance], person_ids: Iterable[int] | None = None
+    ) -> list[Appearance]:
+        """Make ``rows`` all appearances that an engine gave a recording (of some people), and return those new to it.
+
+        Verdicts stay with the ids they were given on, also where an appearance went away for a while.
+        """
+        filters = {"footage_id": footage_id, "engine": engine}
+        chosen = ""
+        if person_ids is not None:
+            chosen = "AND person_id IN (SELECT value FROM json_each(:people))"
+            filters["people"] = listed(person_ids)
+        with self._db.atomic():
+            held = {
+                row["id"]
+                for row in self._db.all(
+                    f"SELECT id FROM appearances WHERE footage_id = :footage_id AND engine = :engine {chosen}", filters
+                )
+            }
+            gone = held - {row.id for row in rows}
+            self._db.run("DELETE FROM appearances WHERE id IN (SELECT value FROM json_each(?))", (listed(gone),))
+            zero = self._zero_ms(footage_id)
+            self._db.many(_INSERT, (_columns(row, zero) for row in rows))
+            known = self._reviews(footage_id)
+        return [changed(row, review=known.get(row.id)) for row in rows if row.id not in held]
+
+    def review(self, case_id: str, appearance_id: str, verdict: str | None) -> Appearance:
+        """Keep somebody's verdict on an appearance: ``confirmed``, ``rejected``, ``unsure``; None takes it back."""
+        with self._db.atomic():
+            held = self.get(case_id, appearance_id)
+            self._db.run("DELETE FROM reviews WHERE appearance_id = ?", (appearance_id,))
+            if verdict is not None:
+                self._db.run(
+                    "INSERT INTO reviews (appearance_id, case_id, person_id, footage_id, verdict) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (appearance_id, case_id, held.person_id, held.footage_id, verdict),
+                )
+            self._db.run("UPDATE appearances SET review = ? WHERE id = ?", (verdict, appearance_id))
+            return self.get(case_id, appearance_id)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, case_id: str, appearance_id: str) -> Appearance:
+        """Return an appearance. Raises UnknownRecord."""
+        row = self._db.one("SELECT * FROM appearances WHERE id = ? AND case_id = ?", (appearance_id, case_id))
+        if row is None:
+            raise UnknownRecord(f"there is no appearance {appearance_id} in case '{case_id}'")
+        return _appearance(row)
+
+    def find(
+        self,
+        case_id: str,
+        *,
+        person_ids: Sequence[int] | None = None,
+        camera_ids: Sequence[int] | None = None,
+        footage_id: int | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        weak: bool | None = False,
+        min_similarity: float | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        newest_first: bool = False,
+    ) -> list[Appearance]:
+        """Return appearances by the wall clock of their start, then by id.
+
+        Args:
+            case_id: The case.
+            person_ids: Only of these people; None means everybody.
+            camera_ids: Only on these cameras.
+            footage_id: Only in this recording.
+            from_ms: Only those that end at or after this instant (UTC epoch, the camera's offset applied).
+            to_ms: Only those that start before this instant.
+            weak: False: only those that count; True: only those that resemble a weak photo; None: both.
+            min_similarity: Only from this similarity on.
+            limit: At most so many; None means all.
+            offset: How many to pass over first.
+            newest_first: Latest start first.
+        """
+        where, values = self._where(case_id, person_ids, camera_ids, footage_id, from_ms, to_ms, weak, min_similarity)
+        order = "at_ms DESC, id DESC" if newest_first else "at_ms, id"
+        rows = self._db.all(
+            f"SELECT * FROM appearances WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset",
+            {**values, "limit": -1 if limit is None else limit, "offset": offset},
+        )
+        return [_appearance(row) for row in rows]
+
+    def count(
+        self,
+        case_id: str,
+        *,
+        person_ids: Sequence[int] | None = None,
+        camera_ids: Sequence[int] | None = None,
+        footage_id: int | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        weak: bool | None = False,
+        min_similarity: float | None = None,
+    ) -> int:
+        """Return how many appearances ``find`` has without a limit."""
+        where, values = self._where(case_id, person_ids, camera_ids, footage_id, from_ms, to_ms, weak, min_similarity)
+        row = self._db.one(f"SELECT count(*) AS rows FROM appearances WHERE {where}", values)
+        return int(row["rows"]) if row else 0
+
+    def counts_by_person(self, case_id: str) -> dict[int, int]:
+        """Return person id -> how many appearances count as theirs; people without any are left out."""
+        rows = self._db.all(
+            "SELECT person_id, count(*) AS rows FROM appearances WHERE case_id = ? AND weak = 0 GROUP BY person_id",
+            (case_id,),
+        )
+        return {row["person_id"]: row["rows"] for row in rows}
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _where(
+        self,
+        case_id: str,
+        person_ids: Sequence[int] | None,
+        camera_ids: Sequence[int] | None,
+        footage_id: int | None,
+        from_ms: int | None,
+        to_ms: int | None,
+        weak: bool | None,
+        min_similarity: float | None,
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the condition of a query, only with what is asked for so that SQLite can choose an index."""
+        terms: dict[str, tuple[str, Any]] = {"case_id": ("case_id = :case_id", case_id)}
+        if person_ids is not None:
+            terms["people"] = ("person_id IN (SELECT value FROM json_each(:people))", listed(person_ids))
+        if camera_ids is not None:
+            terms["cameras"] = ("camera_id IN (SELECT value FROM json_each(:cameras))", listed(camera_ids))
+        if footage_id is not None:
+            terms["footage_id"] = ("footage_id = :footage_id", footage_id)
+        if from_ms is not None:
+            # Nothing lasts longer than the longest, so what ends at from_ms cannot begin before this.
+            terms["earliest"] = ("at_ms >= :earliest", from_ms - self._longest_ms(case_id))
+            terms["from_ms"] = ("until_ms >= :from_ms", from_ms)
+        if to_ms is not None:
+            terms["to_ms"] = ("at_ms < :to_ms", to_ms)
+        if weak is not None:
+            terms["weak"] = ("weak = :weak", int(weak))
+        if min_similarity is not None:
+            terms["similarity"] = ("similarity >= :similarity", min_similarity)
+        return " AND ".join(term for term, _ in terms.values()), {name: value for name, (_, value) in terms.items()}
+
+    def _longest_ms(self, case_id: str) -> int:
+        row = self._db.one(
+            "SELECT until_ms - at_ms AS longest FROM appearances WHERE case_id = ? "
+            "ORDER BY until_ms - at_ms DESC LIMIT 1",
+            (case_id,),
+        )
+        return int(row["longest"]) if row else 0
+
+    def _zero_ms(self, footage_id: int) -> int:
+        row = self._db.one(self._db.queries["clock_of_footage"], {"footage_id": footage_id})
+        if row is None:
+            raise UnknownRecord(f"there is no recording {footage_id}")
+        return int(row["zero_ms"])
+
+    def _reviews(self, footage_id: int) -> dict[str, str]:
+        rows = self._db.all("SELECT appearance_id, verdict FROM reviews WHERE footage_id = ?", (footage_id,))
+        return {row["appearance_id"]: row["verdict"] for row in rows}
+
+
+def _columns(row: Appearance, zero_ms: int) -> tuple[object, ...]:
+    return (
+        row.id,
+        row.case_id,
+        row.person_id,
+        row.camera_id,
+        row.footage_id,
+        zero_ms + row.start_ms,
+        zero_ms + row.end_ms,
+        row.start_ms,
+        row.end_ms,
+        row.best_ms,
+        row.best_track,
+        *box_columns(row.best_box),
+        row.face_px,
+        row.face_id,
+        float(row.similarity),
+        row.detections,
+        json.dumps(row.tracks),
+        int(row.weak),
+        row.engine,
+        row.engine_version,
+    )
+
+
+def _appearance(row: Row) -> Appearance:
+    return Appearance(
+        id=row["id"],
+        case_id=row["case_id"],
+        person_id=row["person_id"],
+        camera_id=row["camera_id"],
+        footage_id=row["footage_id"],
+        start_ms=row["start_ms"],
+        end_ms=row["end_ms"],
+        best_ms=row["best_ms"],
+        best_track=row["best_track"],
+        best_box=box_of(row),
+        face_px=row["face_px"],
+        face_id=row["face_id"],
+        similarity=row["similarity"],
+        detections=row["detections"],
+        tracks=tuple(json.loads(row["tracks"])),
+        weak=bool(row["weak"]),
+        engine=row["engine"],
+        engine_version=row["engine_version"],
+        review=row["review"],
+    )

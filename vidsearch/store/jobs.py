@@ -1,0 +1,322 @@
+"""Jobs: a state machine whose every move is compare-and-set, and leases that say who works on what."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from vidsearch.errors import IllegalTransition, LeaseLost, UnknownRecord
+from vidsearch.model import Footage, Job, JobEvent
+from vidsearch.states import ACTIVE, TRANSITIONS, JobState
+from vidsearch.store.connection import Connection, Row
+from vidsearch.store.records import listed, now_ms
+
+_OPEN_SQL = "state IN ('queued', 'preparing', 'uploading', 'searching', 'collecting')"
+"""Word for word the condition of the index ``jobs_open``, or SQLite would not use it."""
+
+_CHANGES = frozenset({"run_ref", "error"})
+"""Columns that a move may set along with the state."""
+
+
+class Jobs:
+    """The jobs of all cases."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    # -- queueing ------------------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        footage: Footage,
+        engine: str,
+        engine_version: str,
+        settings_key: str,
+        start_ms: int,
+        end_ms: int,
+        actor: str,
+        gallery_revision: int = 0,
+    ) -> bool:
+        """Queue the work on [start_ms, end_ms) of a recording; False where it was queued before, whatever became of it.
+
+        ``gallery_revision`` is only for engines whose runs ask about one gallery.
+        """
+        now = now_ms()
+        identity = [footage.case_id, footage.key, engine, engine_version, settings_key, gallery_revision, start_ms, now]
+        created = self._db.run(
+            "INSERT INTO jobs (case_id, footage_id, engine, engine_version, settings_key, gallery_revision, start_ms, "
+            "end_ms, token, actor, created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            (
+                footage.case_id,
+                footage.id,
+                engine,
+                engine_version,
+                settings_key,
+                gallery_revision,
+                start_ms,
+                end_ms,
+                _token("/".join(map(str, identity)), 1),
+                actor,
+                now,
+                now,
+            ),
+        )
+        return created > 0
+
+    def pause(self, job_ids: Iterable[int]) -> int:
+        """Stop open jobs for now, whoever works on them; return how many. Their workers find their leases gone."""
+        return self._stop(JobState.PAUSED, job_ids)
+
+    def cancel(self, job_ids: Iterable[int]) -> int:
+        """Stop open and paused jobs until they are retried; return how many."""
+        return self._stop(JobState.CANCELLED, job_ids)
+
+    def resume(self, job_ids: Iterable[int]) -> int:
+        """Queue paused jobs again, as a new attempt with a new token; return how many."""
+        return self._queue_again((JobState.PAUSED,), job_ids)
+
+    def retry(self, job_ids: Iterable[int]) -> int:
+        """Queue failed and cancelled jobs again, as a new attempt with a new token; return how many."""
+        return self._queue_again((JobState.FAILED, JobState.CANCELLED), job_ids)
+
+    # -- working -------------------------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        owner: str,
+        lease_ms: int,
+        engine: str,
+        *,
+        job_ids: Iterable[int] | None = None,
+        dead_owners: Iterable[str] = (),
+    ) -> Job | None:
+        """Take the oldest job nobody works on, or return None.
+
+        That is a queued one, which goes to preparing, or one left in an active state without a lease, with a lease that
+        has run out or with one of ``dead_owners``, which keeps its state and goes on from there.
+
+        Args:
+            owner: Who takes it.
+            lease_ms: How long it is theirs unless renewed.
+            engine: The engine whose jobs are meant.
+            job_ids: Only these jobs.
+            dead_owners: Owners known not to live any more.
+        """
+        chosen = "" if job_ids is None else "AND id IN (SELECT value FROM json_each(:job_ids))"
+        now = now_ms()
+        row = self._db.one(
+            f"""
+            UPDATE jobs
+            SET state = CASE state WHEN 'queued' THEN 'preparing' ELSE state END,
+                lease_owner = :owner, lease_until_ms = :until, updated_ms = :now
+            WHERE id = (
+                SELECT id FROM jobs
+                WHERE engine = :engine AND {_OPEN_SQL} {chosen}
+                  AND (lease_owner IS NULL OR lease_until_ms < :now
+                       OR lease_owner IN (SELECT value FROM json_each(:dead)))
+                ORDER BY id LIMIT 1)
+            RETURNING *
+            """,
+            {
+                "owner": owner,
+                "until": now + lease_ms,
+                "now": now,
+                "engine": engine,
+                "dead": listed(dead_owners),
+                "job_ids": None if job_ids is None else listed(job_ids),
+            },
+        )
+        return _job(row) if row else None
+
+    def move(self, job: Job, state: JobState, *, owner: str, **changes: str | None) -> Job:
+        """Move a job from the state it was read in, if it is still there and still ``owner``'s; return it as it is now.
+
+        A stop gives the lease back. ``changes`` may set ``run_ref`` and ``error``.
+
+        Raises:
+            IllegalTransition: There is no such edge in ``states.TRANSITIONS``.
+            LeaseLost: Another worker has it, somebody stopped it, or it was removed.
+        """
+        if (JobState(job.state), state) not in TRANSITIONS:
+            raise IllegalTransition(f"job {job.id} may not go from {job.state} to {state}")
+        return self._set(job, owner, state, changes)
+
+    def note_run(self, job: Job, *, owner: str, run_ref: str) -> Job:
+        """Keep the engine's reference to its run. Raises LeaseLost as ``move`` does."""
+        return self._set(job, owner, JobState(job.state), {"run_ref": run_ref})
+
+    def hold(self, job: Job, *, owner: str) -> None:
+        """Make sure, inside a transaction that stores a job's results, that the job is still ``owner``'s.
+
+        Raises LeaseLost as ``move`` does.
+        """
+        self._set(job, owner, JobState(job.state), {})
+
+    def renew(self, owner: str, lease_ms: int) -> int:
+        """Lengthen all leases of an owner; return how many there are."""
+        return self._db.run("UPDATE jobs SET lease_until_ms = ? WHERE lease_owner = ?", (now_ms() + lease_ms, owner))
+
+    def release(self, owner: str) -> int:
+        """Give all leases of an owner back; its jobs keep their states and go on with whoever claims them."""
+        return self._db.run("UPDATE jobs SET lease_owner = NULL, lease_until_ms = NULL WHERE lease_owner = ?", (owner,))
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, job_id: int) -> Job:
+        """Return a job. Raises UnknownRecord."""
+        row = self._db.one("SELECT * FROM jobs WHERE id = ?", (job_id,))
+        if row is None:
+            raise UnknownRecord(f"there is no job {job_id}")
+        return _job(row)
+
+    def list(
+        self,
+        case_id: str,
+        state: JobState | None = None,
+        footage_id: int | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Job]:
+        """Return jobs of a case, newest first, of one state or recording where asked."""
+        rows = self._db.all(
+            "SELECT * FROM jobs WHERE case_id = :case_id AND (:state IS NULL OR state = :state) "
+            "AND (:footage_id IS NULL OR footage_id = :footage_id) ORDER BY id DESC LIMIT :limit OFFSET :offset",
+            {
+                "case_id": case_id,
+                "state": state,
+                "footage_id": footage_id,
+                "limit": -1 if limit is None else limit,
+                "offset": offset,
+            },
+        )
+        return [_job(row) for row in rows]
+
+    def for_footage(self, footage_id: int, engine: str, engine_version: str, settings_key: str) -> builtins.list[Job]:
+        """Return the jobs of one analysis of a recording, by start."""
+        rows = self._db.all(
+            "SELECT * FROM jobs WHERE footage_id = ? AND engine = ? AND engine_version = ? AND settings_key = ? "
+            "ORDER BY start_ms, gallery_revision",
+            (footage_id, engine, engine_version, settings_key),
+        )
+        return [_job(row) for row in rows]
+
+    def by_run(self, engine: str, run_ref: str) -> builtins.list[Job]:
+        """Return the jobs that know an engine's run."""
+        rows = self._db.all("SELECT * FROM jobs WHERE run_ref = ? AND engine = ? ORDER BY id", (run_ref, engine))
+        return [_job(row) for row in rows]
+
+    def events(self, job_id: int) -> builtins.list[JobEvent]:
+        """Return the history of a job, oldest first."""
+        rows = self._db.all(
+            "SELECT at_ms, old, new, attempt, owner, error FROM job_events WHERE job_id = ? ORDER BY id", (job_id,)
+        )
+        return [JobEvent(*row) for row in rows]
+
+    def counts(self, case_id: str) -> dict[JobState, int]:
+        """Return how many jobs of a case are in each state; states without any are left out."""
+        rows = self._db.all("SELECT state, count(*) AS jobs FROM jobs WHERE case_id = ? GROUP BY state", (case_id,))
+        return {JobState(row["state"]): row["jobs"] for row in rows}
+
+    def open_ids(self, case_id: str) -> builtins.list[int]:
+        """Return the jobs of a case that go on without anybody doing anything."""
+        rows = self._db.all(f"SELECT id FROM jobs WHERE case_id = ? AND {_OPEN_SQL} ORDER BY id", (case_id,))
+        return [row["id"] for row in rows]
+
+    def any_open(self, engine: str, job_ids: Iterable[int] | None = None) -> bool:
+        """Whether an engine has open jobs (among ``job_ids``), whoever works on them."""
+        chosen = "" if job_ids is None else "AND id IN (SELECT value FROM json_each(:job_ids))"
+        row = self._db.one(
+            f"SELECT 1 FROM jobs WHERE engine = :engine AND {_OPEN_SQL} {chosen} LIMIT 1",
+            {"engine": engine, "job_ids": None if job_ids is None else listed(job_ids)},
+        )
+        return row is not None
+
+    def owners(self) -> builtins.list[str]:
+        """Return everybody who holds a lease."""
+        rows = self._db.all("SELECT DISTINCT lease_owner FROM jobs WHERE lease_owner IS NOT NULL")
+        return [row["lease_owner"] for row in rows]
+
+    def owned(self, owner: str) -> builtins.list[int]:
+        """Return the jobs that an owner holds."""
+        return [row["id"] for row in self._db.all("SELECT id FROM jobs WHERE lease_owner = ?", (owner,))]
+
+    def speed(self, engine: str) -> float | None:
+        """Return how many seconds of recording one run does in a second, or None before there is a history.
+
+        Taken from the newest 200 jobs done.
+        """
+        row = self._db.one(self._db.queries["speed_of_engine"], {"engine": engine})
+        if row is None or not row["working_ms"]:
+            return None
+        return float(row["recording_ms"] / row["working_ms"])
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _set(self, job: Job, owner: str, state: JobState, changes: dict[str, str | None]) -> Job:
+        unknown = set(changes) - _CHANGES
+        if unknown:
+            raise ValueError(f"a move cannot change {', '.join(sorted(unknown))}")
+        values: dict[str, Any] = {**changes, "state": state.value, "updated_ms": now_ms()}
+        if state not in ACTIVE:
+            values |= {"lease_owner": None, "lease_until_ms": None}
+        columns = ", ".join(f"{name} = :{name}" for name in values)
+        row = self._db.one(
+            f"UPDATE jobs SET {columns} "
+            "WHERE id = :id AND state = :old AND attempt = :attempt AND lease_owner = :owner RETURNING *",
+            {**values, "id": job.id, "old": job.state, "attempt": job.attempt, "owner": owner},
+        )
+        if row is None:
+            raise LeaseLost(f"job {job.id} is no longer {owner}'s to move to {state}")
+        return _job(row)
+
+    def _stop(self, state: JobState, job_ids: Iterable[int]) -> int:
+        sources = [old.value for old, new in TRANSITIONS if new is state]
+        return self._db.run(
+            "UPDATE jobs SET state = :state, lease_owner = NULL, lease_until_ms = NULL, updated_ms = :now "
+            "WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN (SELECT value FROM json_each(:sources))",
+            {"state": state.value, "now": now_ms(), "ids": listed(job_ids), "sources": listed(sources)},
+        )
+
+    def _queue_again(self, states: Sequence[JobState], job_ids: Iterable[int]) -> int:
+        with self._db.atomic():
+            rows = self._db.all(
+                "SELECT id, token, attempt FROM jobs WHERE id IN (SELECT value FROM json_each(?)) "
+                "AND state IN (SELECT value FROM json_each(?))",
+                (listed(job_ids), listed(state.value for state in states)),
+            )
+            now = now_ms()
+            self._db.many(
+                "UPDATE jobs SET state = 'queued', attempt = attempt + 1, token = ?, run_ref = NULL, error = NULL, "
+                "updated_ms = ? WHERE id = ?",
+                [(_token(row["token"], row["attempt"] + 1), now, row["id"]) for row in rows],
+            )
+            return len(rows)
+
+
+def _token(identity: str, attempt: int) -> str:
+    """Return the token of an attempt, 64 characters. A later attempt's identity is the token before it."""
+    return hashlib.sha256(f"{identity}/{attempt}".encode()).hexdigest()
+
+
+def _job(row: Row) -> Job:
+    return Job(
+        id=row["id"],
+        case_id=row["case_id"],
+        footage_id=row["footage_id"],
+        engine=row["engine"],
+        engine_version=row["engine_version"],
+        settings_key=row["settings_key"],
+        start_ms=row["start_ms"],
+        end_ms=row["end_ms"],
+        state=row["state"],
+        attempt=row["attempt"],
+        token=row["token"],
+        run_ref=row["run_ref"],
+        error=row["error"],
+        lease_owner=row["lease_owner"],
+        lease_until_ms=row["lease_until_ms"],
+        updated_ms=row["updated_ms"],
+    )

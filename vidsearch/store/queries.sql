@@ -1,0 +1,52 @@
+-- Statements with a join, each with its name and what it answers. Python calls them by name; the schema is in
+-- migrations.py.
+
+-- photos_of_person: a person's photos with the face held for each, oldest first
+SELECT photos.*, face.face_id, face.engine, face.engine_version, face.left, face.top, face.width AS face_width,
+       face.height AS face_height
+FROM photos
+LEFT JOIN enrolled_faces AS face ON face.rowid = (
+    SELECT rowid FROM enrolled_faces WHERE photo_id = photos.id ORDER BY engine LIMIT 1)
+WHERE photos.person_id = :person_id
+ORDER BY photos.id;
+
+-- photo_by_id: one photo of a case with the face held for it
+SELECT photos.*, face.face_id, face.engine, face.engine_version, face.left, face.top, face.width AS face_width,
+       face.height AS face_height
+FROM photos
+LEFT JOIN enrolled_faces AS face ON face.rowid = (
+    SELECT rowid FROM enrolled_faces WHERE photo_id = photos.id ORDER BY engine LIMIT 1)
+WHERE photos.id = :id AND photos.case_id = :case_id;
+
+-- photos_by_sha256: the photos with this content, of one case or (case_id NULL) of all
+SELECT photos.*, face.face_id, face.engine, face.engine_version, face.left, face.top, face.width AS face_width,
+       face.height AS face_height
+FROM photos
+LEFT JOIN enrolled_faces AS face ON face.rowid = (
+    SELECT rowid FROM enrolled_faces WHERE photo_id = photos.id ORDER BY engine LIMIT 1)
+WHERE photos.sha256 = :sha256 AND (:case_id IS NULL OR photos.case_id = :case_id)
+ORDER BY photos.id;
+
+-- owner_of_face: whose an engine's face is, with the name
+SELECT face.photo_id, face.person_id, people.name
+FROM enrolled_faces AS face JOIN people ON people.id = face.person_id
+WHERE face.case_id = :case_id AND face.engine = :engine AND face.face_id = :face_id;
+
+-- tracks_in_case: how many tracks the recordings of a case have
+SELECT count(*) AS tracks
+FROM footage JOIN tracks ON tracks.footage_id = footage.id
+WHERE footage.case_id = :case_id;
+
+-- clock_of_footage: the wall clock of a recording's zero, the camera's offset applied
+SELECT footage.start_ms + cameras.clock_offset_ms AS zero_ms
+FROM footage JOIN cameras ON cameras.id = footage.camera_id
+WHERE footage.id = :footage_id;
+
+-- speed_of_engine: recording and working time of the newest jobs an engine has done, from their history
+SELECT sum(jobs.end_ms - jobs.start_ms) AS recording_ms, sum(done.at_ms - begun.at_ms) AS working_ms
+FROM (SELECT id, attempt, start_ms, end_ms FROM jobs
+      WHERE engine = :engine AND state = 'succeeded' ORDER BY id DESC LIMIT 200) AS jobs
+JOIN job_events AS begun ON begun.job_id = jobs.id AND begun.attempt = jobs.attempt
+                        AND begun.old <> begun.new AND begun.new = 'searching'
+JOIN job_events AS done ON done.job_id = jobs.id AND done.attempt = jobs.attempt
+                       AND done.old = 'searching' AND done.new = 'collecting';

@@ -1,0 +1,153 @@
+"""Tracks as engines told of them, and the spans they examined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vidsearch.errors import UnknownRecord
+from vidsearch.model import ExaminedSpan, Footage, Job, SpanOutcome, Track
+from vidsearch.store.connection import Connection, Row
+from vidsearch.store.coverage import merge_spans
+from vidsearch.store.records import box_columns, box_of, listed
+
+
+class Tracks:
+    """The tracks and examined spans of all recordings."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    # -- tracks --------------------------------------------------------------------------------------------------
+
+    def upsert(self, footage: Footage, engine: str, version: str, tracks: Iterable[Track]) -> None:
+        """Store tracks; one already there is replaced unless it has more detections.
+
+        Jobs of neighbouring segments finish in any order: a page that was read before a track was stitched to its
+        other piece may arrive after the whole one, and must not undo it. Pieces that were removed stay out.
+        """
+        self._db.many(
+            "INSERT INTO tracks (id, case_id, footage_id, engine, engine_version, start_ms, end_ms, best_ms, left, "
+            "top, width, height, face_px, detections, confidence) "
+            "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 "
+            "WHERE NOT EXISTS (SELECT 1 FROM superseded WHERE footage_id = ?3 AND id = ?1) "
+            "ON CONFLICT (footage_id, id) DO UPDATE SET start_ms = excluded.start_ms, end_ms = excluded.end_ms, "
+            "best_ms = excluded.best_ms, left = excluded.left, top = excluded.top, width = excluded.width, "
+            "height = excluded.height, face_px = excluded.face_px, detections = excluded.detections, "
+            "confidence = excluded.confidence WHERE excluded.detections >= detections",
+            [_columns(footage, engine, version, track) for track in tracks],
+        )
+
+    def remove(self, footage_id: int, ids: Iterable[str]) -> None:
+        """Remove tracks that are now part of others, with their matches; they do not come back."""
+        gone = listed(ids)
+        with self._db.atomic():
+            self._db.run(
+                "INSERT INTO superseded (footage_id, id) SELECT ?, value FROM json_each(?) WHERE true "
+                "ON CONFLICT DO NOTHING",
+                (footage_id, gone),
+            )
+            for table, column in (("tracks", "id"), ("matches", "track_id")):
+                self._db.run(
+                    f"DELETE FROM {table} WHERE footage_id = ? AND {column} IN (SELECT value FROM json_each(?))",
+                    (footage_id, gone),
+                )
+
+    def replace_all(self, footage: Footage, engine: str, version: str, tracks: Iterable[Track]) -> None:
+        """Make ``tracks`` all that is known of a recording by one version of an engine."""
+        with self._db.atomic():
+            self._db.run("DELETE FROM superseded WHERE footage_id = ?", (footage.id,))
+            self._db.run(
+                "DELETE FROM tracks WHERE footage_id = ? AND engine = ? AND engine_version = ?",
+                (footage.id, engine, version),
+            )
+            self.upsert(footage, engine, version, tracks)
+
+    def get(self, footage_id: int, track_id: str) -> Track:
+        """Return a track. Raises UnknownRecord."""
+        row = self._db.one("SELECT * FROM tracks WHERE footage_id = ? AND id = ?", (footage_id, track_id))
+        if row is None:
+            raise UnknownRecord(f"there is no track {track_id} in recording {footage_id}")
+        return _track(row)
+
+    def for_footage(
+        self, footage_id: int, engine: str, version: str, start_ms: int | None = None, end_ms: int | None = None
+    ) -> list[Track]:
+        """Return the tracks of a recording by start; those that touch [start_ms, end_ms) where it is given."""
+        rows = self._db.all(
+            "SELECT * FROM tracks WHERE footage_id = :footage_id AND engine = :engine AND engine_version = :version "
+            "AND (:end_ms IS NULL OR start_ms < :end_ms) AND (:start_ms IS NULL OR end_ms >= :start_ms) "
+            "ORDER BY start_ms, id",
+            {"footage_id": footage_id, "engine": engine, "version": version, "start_ms": start_ms, "end_ms": end_ms},
+        )
+        return [_track(row) for row in rows]
+
+    def count(self, case_id: str) -> int:
+        """Return how many tracks the recordings of a case have."""
+        row = self._db.one(self._db.queries["tracks_in_case"], {"case_id": case_id})
+        return int(row["tracks"]) if row else 0
+
+    # -- spans ---------------------------------------------------------------------------------------------------
+
+    def set_spans(self, job: Job, spans: Iterable[ExaminedSpan]) -> None:
+        """Make ``spans`` all that a job says of what it examined."""
+        with self._db.atomic():
+            self._db.run("DELETE FROM examined WHERE job_id = ?", (job.id,))
+            self._db.many(
+                "INSERT INTO examined (case_id, footage_id, engine, engine_version, job_id, start_ms, end_ms, outcome, "
+                "reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        job.case_id,
+                        job.footage_id,
+                        job.engine,
+                        job.engine_version,
+                        job.id,
+                        span.start_ms,
+                        span.end_ms,
+                        span.outcome.value,
+                        span.reason,
+                    )
+                    for span in spans
+                ],
+            )
+
+    def spans(self, footage_id: int, engine: str, version: str | None = None) -> list[ExaminedSpan]:
+        """Return what an engine (or one version of it) examined of a recording, in order and without overlaps."""
+        rows = self._db.all(
+            "SELECT start_ms, end_ms, outcome, reason FROM examined WHERE footage_id = :footage_id "
+            "AND engine = :engine AND (:version IS NULL OR engine_version = :version) ORDER BY start_ms",
+            {"footage_id": footage_id, "engine": engine, "version": version},
+        )
+        return merge_spans(
+            [ExaminedSpan(row["start_ms"], row["end_ms"], SpanOutcome(row["outcome"]), row["reason"]) for row in rows]
+        )
+
+
+def _columns(footage: Footage, engine: str, version: str, track: Track) -> tuple[object, ...]:
+    return (
+        track.id,
+        footage.case_id,
+        footage.id,
+        engine,
+        version,
+        int(track.start_ms),
+        int(track.end_ms),
+        int(track.best_ms),
+        *box_columns(track.best_box),
+        int(track.face_px),
+        int(track.detections),
+        float(track.confidence),
+    )
+
+
+def _track(row: Row) -> Track:
+    return Track(
+        row["id"],
+        row["start_ms"],
+        row["end_ms"],
+        row["best_ms"],
+        box_of(row),
+        row["face_px"],
+        row["detections"],
+        row["confidence"],
+    )
