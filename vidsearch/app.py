@@ -119,6 +119,7 @@ class App:
             ),
             lambda footage: self.matching.match(footage, limit),
             self.submission.hash_pending,
+            engine_name=self.engine().NAME,
             on_event=on_event,
             on_found=on_found,
         )

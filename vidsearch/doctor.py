@@ -56,7 +56,9 @@ def _models(settings: Settings) -> Finding:
 
     missing = models.missing(settings.models)
     if missing:
-        return Finding("models", False, f"not installed: {', '.join(missing)}", "vidsearch models install")
+        return Finding(
+            "models", False, f"not installed: {', '.join(model.name for model in missing)}", "vidsearch models install"
+        )
     return Finding("models", True, f"in {settings.models}")
 
 

@@ -228,6 +228,8 @@ class MediaFacts:
     """Average rate; sampling never uses it, except for streams without timestamps."""
     rotation: int = 0
     """Degrees clockwise by which pictures are turned to stand upright: 0, 90, 180, 270."""
+    mirrored: bool = False
+    """Pictures are flipped left to right after they were turned."""
     interlaced: bool = False
     estimated_times: bool = False
     """The stream has no timestamps; times come from a frame rate."""

@@ -187,20 +187,13 @@ class Search:
 
     def progress(self, case_id: str, job_ids: Sequence[int] | None = None) -> Progress:
         """Return how far all jobs of a case, or those given, have come."""
-        wanted = None if job_ids is None else set(job_ids)
-        counts: dict[JobState, int] = {}
-        done, total, errors = 0.0, 0, []
-        for job in self._store.jobs.list(case_id):
-            if wanted is not None and job.id not in wanted:
-                continue
-            state = JobState(job.state)
-            counts[state] = counts.get(state, 0) + 1
-            length = job.end_ms - job.start_ms
-            total += length
-            done += length if state not in OPEN else 0
-            if job.error and state is JobState.FAILED:
-                errors.append(job.error)
-        return Progress(done, total, counts, sorted(set(errors)))
+        totals = self._store.jobs.totals(case_id, job_ids)
+        return Progress(
+            done_ms=sum(length for state, (_, length) in totals.items() if state not in OPEN),
+            total_ms=sum(length for _, length in totals.values()),
+            counts={state: jobs for state, (jobs, _) in totals.items()},
+            errors=self._store.jobs.errors(case_id, job_ids),
+        )
 
     def pause(self, actor: Actor, case_id: str, job_ids: Sequence[int]) -> None:
         """Stop jobs for now; the next search goes on with them."""

@@ -87,8 +87,7 @@ class Submission:
             clock.check_zone(zone)
         if start:
             clock.parse_instant(start, zone or self._zone)
-        paths = [Path(path).absolute() for path in paths]
-        for path in self._media.recordings_in(paths):
+        for path in self._media.recordings_in([Path(path).absolute() for path in paths]):
             yield self._add_one(actor, case_id, path, camera, start, zone, copy, fps)
 
     def relink(self, actor: Actor, case_id: str, folder: Path) -> Iterator[Relinked]:

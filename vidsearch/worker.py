@@ -29,6 +29,7 @@ class Worker:
         match: Callable[[Footage], list[Appearance]],
         hash_pending: Callable[[Callable[[], bool]], None],
         *,
+        engine_name: str,
         on_event: Callable[[Job], None] | None,
         on_found: Callable[[list[Appearance]], None] | None,
     ) -> None:
@@ -36,23 +37,20 @@ class Worker:
         self._store = store
         self._match = match
         self._hash = hash_pending
+        self._engine_name = engine_name
         self._on_found = on_found
         self._matched_at: dict[int, float] = {}
         self.manager = manager(on_collected=self._collected, on_event=on_event)
 
     def run(self, job_ids: Sequence[int]) -> None:
         """Work until none of these jobs is open, whoever does them. A KeyboardInterrupt passes through."""
-        ids = set(job_ids)
         with self._hashing():
-            self.manager.run(lambda: not self._open(ids), job_ids=sorted(ids))
+            self.manager.run(lambda: not self._store.jobs.any_open(self._engine_name, job_ids), job_ids=job_ids)
 
     def run_forever(self, stop: threading.Event) -> None:
         """Work on whatever is queued until ``stop`` is set."""
         with self._hashing():
             self.manager.run_forever(stop)
-
-    def _open(self, ids: set[int]) -> bool:
-        return any(JobState(self._store.jobs.get(job_id).state) in OPEN for job_id in ids)
 
     def _collected(self, job: Job) -> None:
         """Match a recording whose job was just collected, but not so often that matching becomes the work."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from vidsearch.cli.context import Context, print_json
-from vidsearch.cli.show import size_text, table
+from vidsearch.cli.show import table
 from vidsearch.doctor import examine
 from vidsearch.errors import VidsearchError
 
@@ -48,23 +49,17 @@ def list_(ctx: Context, as_json: bool) -> None:
     """List the models, where they come from and whether they are installed."""
     from vidsearch.engines.local import models as catalogue
 
-    rows = catalogue.describe(ctx.settings().models)
+    folder = ctx.settings().models
+    there = catalogue.installed(folder)
     if as_json:
-        print_json(rows)
+        print_json([{**asdict(model), "installed": model in there} for model in catalogue.CATALOGUE])
         return
     table(
-        ("model", "from", "licence", "size", "installed"),
+        ("model", "for", "from", "licence", "installed"),
         [
-            (
-                row["name"],
-                row["archive"],
-                row["licence"],
-                size_text(row["bytes"]) if row["bytes"] else "",
-                "yes" if row["installed"] else "no",
-            )
-            for row in rows
+            (model.name, model.purpose, model.archive.requirement, model.licence, "yes" if model in there else "no")
+            for model in catalogue.CATALOGUE
         ],
-        right=("size",),
     )
 
 

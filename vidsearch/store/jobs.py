@@ -220,6 +220,26 @@ class Jobs:
         rows = self._db.all("SELECT state, count(*) AS jobs FROM jobs WHERE case_id = ? GROUP BY state", (case_id,))
         return {JobState(row["state"]): row["jobs"] for row in rows}
 
+    def totals(self, case_id: str, job_ids: Iterable[int] | None = None) -> dict[JobState, tuple[int, int]]:
+        """Return, for each state, how many jobs of a case (among ``job_ids``) are in it and how many ms they cover."""
+        chosen = "" if job_ids is None else "AND id IN (SELECT value FROM json_each(:job_ids))"
+        rows = self._db.all(
+            f"SELECT state, count(*) AS jobs, sum(end_ms - start_ms) AS length FROM jobs "
+            f"WHERE case_id = :case_id {chosen} GROUP BY state",
+            {"case_id": case_id, "job_ids": None if job_ids is None else listed(job_ids)},
+        )
+        return {JobState(row["state"]): (row["jobs"], row["length"]) for row in rows}
+
+    def errors(self, case_id: str, job_ids: Iterable[int] | None = None) -> builtins.list[str]:
+        """Return the different errors of the failed jobs of a case (among ``job_ids``)."""
+        chosen = "" if job_ids is None else "AND id IN (SELECT value FROM json_each(:job_ids))"
+        rows = self._db.all(
+            f"SELECT DISTINCT error FROM jobs WHERE case_id = :case_id AND state = 'failed' AND error IS NOT NULL "
+            f"{chosen} ORDER BY error",
+            {"case_id": case_id, "job_ids": None if job_ids is None else listed(job_ids)},
+        )
+        return [row["error"] for row in rows]
+
     def open_ids(self, case_id: str) -> builtins.list[int]:
         """Return the jobs of a case that go on without anybody doing anything."""
         rows = self._db.all(f"SELECT id FROM jobs WHERE case_id = ? AND {_OPEN_SQL} ORDER BY id", (case_id,))
