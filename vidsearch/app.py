@@ -14,6 +14,7 @@ from vidsearch.engine import Engine
 from vidsearch.engines import load_engine
 from vidsearch.enrolment import Enrolment
 from vidsearch.errors import UsageError
+from vidsearch.forgetting import Forgetting
 from vidsearch.jobs.manager import JobManager
 from vidsearch.matching import Matching
 from vidsearch.media import clips, fingerprint, frames, pictures, probe, scan
@@ -54,7 +55,12 @@ class App:
     @cached_property
     def enrolment(self) -> Enrolment:
         """Add and forget people."""
-        return Enrolment(self.store, self.engine, pictures.load_picture, self.settings.photos)
+        return Enrolment(self.store, self.engine, pictures.load_picture, self.settings.photos, self.forgetting.sweep)
+
+    @cached_property
+    def forgetting(self) -> Forgetting:
+        """Carry out in the engine what was forgotten."""
+        return Forgetting(self.store, self.engine, self.settings.clips)
 
     @cached_property
     def submission(self) -> Submission:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidsearch.engine import Engine
-from vidsearch.errors import DiskFull, PhotoRefused, SeveralFaces, UnknownRecord, UsageError
+from vidsearch.errors import DiskFull, FaceTaken, PhotoRefused, SeveralFaces, UnknownRecord, UsageError
 from vidsearch.model import Actor, EnrolledFace, FaceDescription, Person, Photo, Picture
 from vidsearch.store import Store
 
@@ -57,12 +57,14 @@ class Enrolment:
         engine: Callable[[], Engine],
         load_picture: Callable[[Path | bytes, str | None], Picture],
         photos: Path,
+        sweep: Callable[[], None],
     ) -> None:
-        """``engine`` is asked for on first use; ``photos`` is the folder that keeps the originals."""
+        """``engine`` is asked for on first use; ``photos`` keeps the originals; ``sweep`` is Forgetting's."""
         self._store = store
         self._engine = engine
         self._load = load_picture
         self._photos = photos
+        self._sweep = sweep
 
     def add_photos(
         self,
@@ -128,13 +130,12 @@ class Enrolment:
         """Remove a person with photos, vectors, matches and appearances, for good."""
         self._store.people.get(case_id, person_id)
         photos = self._store.people.photos(person_id)
-        faces = [photo.face_id for photo in photos if photo.face_id]
         with self._store.atomic():
             self._store.people.remove(person_id)
             self._store.cases.bump_revision(case_id)
             # The name goes too: the audit keeps that somebody was forgotten, not whom.
             self._store.audit.record(actor, "person.forget", str(person_id), case_id=case_id, photos=len(photos))
-        self._engine().forget(case_id, faces)
+        self._sweep()
         for photo in photos:
             self._drop_original(photo)
 
@@ -147,8 +148,7 @@ class Enrolment:
             self._store.audit.record(
                 actor, "photo.forget", str(photo_id), case_id=case_id, person=photo.person_id, sha256=photo.sha256
             )
-        if photo.face_id:
-            self._engine().forget(case_id, [photo.face_id])
+        self._sweep()
         self._drop_original(photo)
 
     # -- one photo -----------------------------------------------------------------------------------------------
@@ -173,7 +173,10 @@ class Enrolment:
             return PhotoResult(name, label, refused.code, str(refused), photo, faces)
         outcome = "weak" if enrolled.weak else "enrolled"
         reason, disagrees = self._doubts(case_id, name, enrolled)
-        photo = self._record(actor, case_id, name, picture, outcome, reason, disagrees, enrolled)
+        try:
+            photo = self._record(actor, case_id, name, picture, outcome, reason, disagrees, enrolled)
+        except FaceTaken as refused:
+            return PhotoResult(name, label, refused.code, str(refused))
         return PhotoResult(name, label, outcome, reason, photo)
 
     def _known(self, case_id: str, name: str, picture: Picture, face: int | None) -> Photo | None:

@@ -8,7 +8,8 @@
     │   ├── NoFaceFound
     │   ├── SeveralFaces
     │   ├── FaceTooSmall
-    │   └── FaceTooBlurred
+    │   ├── FaceTooBlurred
+    │   └── FaceTaken
     ├── FootageRefused                  a recording cannot be searched
     │   ├── NoVideoStream
     │   ├── NoDecoder
@@ -88,6 +89,12 @@ class FaceTooBlurred(PhotoRefused):
     """The face is too blurred to compare; use a sharper picture, or enrol it as weak."""
 
     code = "too_blurred"
+
+
+class FaceTaken(PhotoRefused):
+    """This face is enrolled under another name; forget it there first."""
+
+    code = "other_person"
 
 
 class FootageRefused(VidsearchError):

@@ -107,10 +107,10 @@ class Submission:
                 self._set_source(actor, footage, path)
             yield Relinked(footage, path)
 
-    def remove(self, actor: Actor, case_id: str, footage_id: int, forget: Callable[[str], None]) -> None:
+    def remove(self, actor: Actor, case_id: str, footage_id: int, sweep: Callable[[], None]) -> None:
         """Remove a recording with everything learnt of it; the file itself is not touched, a copy of ours is deleted.
 
-        ``forget`` removes what an engine keeps of the recording with this key.
+        ``sweep`` is Forgetting's.
         """
         footage = self._store.footage.get(case_id, footage_id)
         with self._store.atomic():
@@ -118,7 +118,7 @@ class Submission:
             self._store.audit.record(
                 actor, "footage.remove", str(footage_id), case_id=case_id, key=footage.key, sha256=footage.sha256
             )
-        forget(footage.key)
+        sweep()
         copied = Path(footage.path)
         if copied.is_relative_to(self._copies):
             copied.unlink(missing_ok=True)

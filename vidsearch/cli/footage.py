@@ -126,7 +126,7 @@ def remove(ctx: Context, footage_id: int, yes: bool) -> None:
             click.confirm(
                 f"Remove recording {footage_id} ({row.footage.path}) and its {row.appearances} appearances?", abort=True
             )
-        app.submission.remove(app.actor, ctx.case_id, footage_id, app.engine().purge_footage)
+        app.submission.remove(app.actor, ctx.case_id, footage_id, app.forgetting.sweep)
     click.echo(f"removed recording {footage_id}; its file is untouched")
 
 

@@ -12,6 +12,7 @@ from vidsearch.store.cases import Cases
 from vidsearch.store.connection import Connection
 from vidsearch.store.folder import prepare_folder
 from vidsearch.store.footage import FootageTable
+from vidsearch.store.forgotten import Forgotten
 from vidsearch.store.jobs import Jobs
 from vidsearch.store.matches import Matches
 from vidsearch.store.migrations import migrate
@@ -47,6 +48,7 @@ class Store:
         self.cases = Cases(self._connection)
         self.people = People(self._connection)
         self.footage = FootageTable(self._connection)
+        self.forgotten = Forgotten(self._connection)
         self.jobs = Jobs(self._connection)
         self.tracks = Tracks(self._connection)
         self.matches = Matches(self._connection)

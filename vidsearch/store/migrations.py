@@ -409,3 +409,36 @@ def m005_default_case(db: Database) -> None:
         "INSERT INTO cases (id, title, purpose, created_ms) "
         "VALUES ('default', 'Default case', 'other', CAST(strftime('%s', 'now') AS INTEGER) * 1000)"
     )
+
+
+@migrations()
+def m006_forgotten(db: Database) -> None:
+    """What engines must still forget: noted in the transaction that forgets here, struck off when they have."""
+    _run(
+        db,
+        """
+        CREATE TABLE forgotten_faces (
+            engine TEXT NOT NULL,
+            case_id TEXT NOT NULL,
+            face_id TEXT NOT NULL,
+            PRIMARY KEY (engine, case_id, face_id)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TRIGGER enrolled_faces_forgotten AFTER DELETE ON enrolled_faces BEGIN
+            INSERT OR IGNORE INTO forgotten_faces VALUES (OLD.engine, OLD.case_id, OLD.face_id);
+        END;
+        CREATE TRIGGER enrolled_faces_again AFTER INSERT ON enrolled_faces BEGIN
+            DELETE FROM forgotten_faces
+            WHERE engine = NEW.engine AND case_id = NEW.case_id AND face_id = NEW.face_id;
+        END;
+
+        CREATE TABLE forgotten_footage (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+        CREATE TRIGGER footage_forgotten AFTER DELETE ON footage
+        WHEN NOT EXISTS (SELECT 1 FROM footage WHERE key = OLD.key)
+        BEGIN
+            INSERT OR IGNORE INTO forgotten_footage VALUES (OLD.key);
+        END;
+        CREATE TRIGGER footage_again AFTER INSERT ON footage BEGIN
+            DELETE FROM forgotten_footage WHERE key = NEW.key;
+        END;
+        """,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from vidsearch.errors import UnknownRecord, UsageError
+from vidsearch.errors import FaceTaken, UnknownRecord, UsageError
 from vidsearch.model import BoundingBox, EnrolledFace, Person, Photo
 from vidsearch.store.connection import Connection, Row
 from vidsearch.store.records import box_columns, now_ms
@@ -136,7 +136,7 @@ class People:
         if owner is None:
             return None
         if owner["person_id"] != person.id:
-            raise UsageError(
+            raise FaceTaken(
                 f"this face is enrolled as {owner['name']} already; forget it there to enrol it as {person.name}"
             )
         return self.photo(person.case_id, owner["photo_id"])
