@@ -1,0 +1,155 @@
+"""Recordings: what there is of them, adding more, searching them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zoneinfo import available_timezones
+
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from vidsearch.clock import local_zone
+from vidsearch.errors import UsageError
+from vidsearch.search import Plan
+from vidsearch.states import JobState
+from web.current import actor, case_id, search_state, vidsearch
+from web.folders import allowed, listing, roots
+from web.words import length, plural
+
+blueprint = Blueprint("footage", __name__)
+
+
+@blueprint.get("/footage/")
+def index() -> str:
+    """Show all recordings."""
+    return render_template("footage/index.html", rows=vidsearch().timeline.footage(case_id()), plan=_plan())
+
+
+@blueprint.get("/progress.json")
+def progress() -> Response:
+    """Return how the search is going; with ``rows=1`` each recording's cells that change."""
+    answer: dict[str, Any] = dict(search_state())
+    if request.args.get("rows") == "1":
+        rows = vidsearch().timeline.footage(case_id())
+        answer["rows"] = {row.footage.id: _cells(row) for row in rows}
+        answer["found"] = sum(row.appearances for row in rows)
+    return jsonify(answer)
+
+
+@blueprint.post("/search")
+def search() -> AnyResponse:
+    """Queue what is not yet searched, and match what is."""
+    plan = _plan()
+    if plan.segments or plan.resumed:
+        vidsearch().search.submit(actor(), plan)
+        flash(f"{plural(plan.recordings, 'recording')} queued: {length(plan.total_ms)} to search.", "ok")
+    if plan.rematch:
+        new = vidsearch().search.rematch(case_id(), plan.threshold)
+        flash(f"{plural(len(new), 'new appearance')} in footage analysed before.", "ok")
+    if plan.unavailable:
+        flash(f"{plural(len(plan.unavailable), 'recording')} cannot be read now: attach the drive, search again.", "no")
+    if not (plan.segments or plan.resumed or plan.rematch or plan.unavailable):
+        flash("Everything is searched already.", "ok")
+    return redirect(url_for("footage.index"), 303)
+
+
+@blueprint.get("/footage/add")
+def browse() -> str:
+    """Show the folders recordings may be added from."""
+    return _add_page()
+
+
+@blueprint.post("/footage/add")
+def add() -> AnyResponse | tuple[str, int]:
+    """Add the chosen recordings."""
+    form = {name: request.form.get(name, "").strip() for name in ("camera", "start", "zone", "typed")}
+    chosen = [text for text in [*request.form.getlist("path"), form["typed"]] if text]
+    folders = vidsearch().settings.footage_folders
+    try:
+        if not chosen:
+            raise UsageError("choose a recording")
+        paths = [_file(folders, text) for text in chosen]
+        results = list(
+            vidsearch().submission.add(
+                actor(),
+                case_id(),
+                paths,
+                camera=form["camera"] or None,
+                start=form["start"] or None,
+                zone=form["zone"] or None,
+            )
+        )
+    except UsageError as refused:
+        return _add_page(form=form, problem=str(refused), chosen=chosen), 400
+    return Response(render_template("footage/added.html", results=results))
+
+
+@blueprint.get("/footage/<int:footage_id>")
+def recording(footage_id: int) -> str:
+    """Show one recording: facts, coverage with reasons."""
+    return render_template("footage/recording.html", row=vidsearch().timeline.one_footage(case_id(), footage_id))
+
+
+@blueprint.post("/footage/<int:footage_id>/retry")
+def retry(footage_id: int) -> AnyResponse:
+    """Queue the failed parts of a recording again."""
+    jobs = vidsearch().store.jobs.list(case_id(), state=JobState.FAILED, footage_id=footage_id)
+    vidsearch().search.retry(actor(), case_id(), [job.id for job in jobs])
+    return redirect(url_for("footage.index"), 303)
+
+
+@blueprint.get("/footage/<int:footage_id>/remove")
+def ask_remove(footage_id: int) -> str:
+    """Ask before a recording is removed from the case."""
+    return render_template("footage/remove.html", row=vidsearch().timeline.one_footage(case_id(), footage_id))
+
+
+@blueprint.post("/footage/<int:footage_id>/remove")
+def remove(footage_id: int) -> AnyResponse:
+    """Remove a recording from the case; the file stays."""
+    app = vidsearch()
+    app.submission.remove(actor(), case_id(), footage_id, app.engine().purge_footage)
+    flash("The recording is removed from the case. The file was not touched.", "ok")
+    return redirect(url_for("footage.index"), 303)
+
+
+def _plan() -> Plan:
+    return vidsearch().search.plan(case_id(), threshold=vidsearch().threshold)
+
+
+def _file(folders: Sequence[str], text: str) -> Path:
+    path = allowed(folders, text)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: open it and choose recordings")
+    return path
+
+
+def _add_page(
+    form: dict[str, str] | None = None, problem: str | None = None, chosen: Sequence[str] = ()
+) -> str:
+    app = vidsearch()
+    folders = app.settings.footage_folders
+    here = request.values.get("folder") or (str(roots(folders)[0]) if len(roots(folders)) == 1 else "")
+    return render_template(
+        "footage/add.html",
+        roots=roots(folders),
+        listing=listing(folders, here) if here else None,
+        cameras=app.store.footage.cameras(case_id()),
+        zones=sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
+        zone=app.settings.zone or local_zone(),
+        known={footage.path for footage in app.store.footage.list(case_id())},
+        settings_file=app.settings.data / "settings.toml",
+        form=form or {},
+        problem=problem,
+        chosen=chosen,
+    )
+
+
+def _cells(row: Any) -> dict[str, str]:
+    return {
+        "state": render_template("footage/_state.html", row=row),
+        "coverage": render_template("footage/_coverage.html", row=row),
+        "found": render_template("footage/_found.html", row=row),
+    }

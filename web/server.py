@@ -1,0 +1,42 @@
+"""Serve the screens with waitress, to this machine only."""
+
+from __future__ import annotations
+
+from flask import Flask
+from waitress import create_server
+from waitress.server import BaseWSGIServer
+
+from vidsearch.errors import UsageError
+from web.security import is_loopback
+
+THREADS = 8
+"""A browser opens six connections at a time, and each picture or piece of video takes a thread."""
+
+MAX_BODY = 110 * 1024 * 1024
+"""A little above the limit on uploads in ``web``, so that its page says what was too large."""
+
+
+def make_server(flask: Flask, host: str, port: int) -> BaseWSGIServer:
+    """Return a server bound to ``host`` and ``port`` (0: any free one), not yet running.
+
+    Raises UsageError where the host is not this machine, or the port is taken.
+    """
+    if not is_loopback(host):
+        raise UsageError(
+            f"vidsearch serves this machine only (127.0.0.1 or ::1) until people can log in; it does not listen on {host}"
+        )
+    try:
+        return create_server(
+            flask, host=host.strip("[]"), port=port, threads=THREADS, max_request_body_size=MAX_BODY, ident=None
+        )
+    except OSError as exc:
+        raise UsageError(f"cannot listen on {host}, port {port} ({exc.strerror or exc}); try another --port") from exc
+
+
+def serve(flask: Flask, host: str, port: int) -> None:
+    """Serve until interrupted. Raises UsageError as ``make_server`` does."""
+    server = make_server(flask, host, port)
+    try:
+        server.run()
+    finally:
+        server.close()

@@ -1,0 +1,218 @@
+// The lanes: faces on wall-clock time, clustered so that a hundred thousand of them stay readable and quick.
+
+import { html, set, svg } from "./svg.js";
+
+const BAR = 5; // height of a coverage bar
+const FAN = 13; // people seen at the same moment peek out from behind each other by this much
+const ZOOMABLE_MS = 1500; // a cluster shorter than this is not taken apart by zooming
+
+export class Lanes {
+  constructor(host, { onSelect, onZoom }) {
+    this.onSelect = onSelect;
+    this.onZoom = onZoom;
+    this.names = html("div", { class: "names" });
+    this.plot = svg("svg", { class: "plot", "aria-hidden": "true" });
+    this.layers = Object.fromEntries(["grid", "bars", "hits", "marks"].map((name) => [name, svg("g")]));
+    this.plot.append(...Object.values(this.layers));
+    this.body = html("div", { class: "body", tabindex: "0", role: "group" }, this.names, this.plot);
+    host.append(this.body);
+    this.drawn = new Map();
+    this.plot.addEventListener("click", (event) => this.pressed(event));
+  }
+
+  load(data, clock) {
+    this.data = data;
+    this.clock = clock;
+    const place = new Map(data.lanes.map((lane, index) => [lane.id, index]));
+    const column = data.by === "person" ? data.person : data.camera;
+    this.members = data.lanes.map(() => []);
+    data.start.forEach((_, i) => this.members[place.get(column[i])]?.push(i));
+    this.layers.hits.replaceChildren();
+    this.drawn.clear();
+    this.clusters = null;
+    this.resize();
+  }
+
+  // Heights follow from the room there is: faces shrink where there are many lanes.
+  resize() {
+    const narrow = matchMedia("(max-width: 640px)").matches;
+    const many = this.data.lanes.length;
+    this.size = narrow ? 38 : many <= 8 ? 44 : many <= 20 ? 34 : 26;
+    this.pad = narrow ? 28 : 12;
+    this.height = this.pad + this.size + 22;
+    this.width = Math.max(50, this.plot.clientWidth || this.body.clientWidth - 128);
+    this.clusters = null;
+    const total = this.height * many;
+    set(this.plot, { viewBox: `0 0 ${this.width} ${total}`, height: total });
+    this.names.replaceChildren(...this.data.lanes.map((lane) => {
+      const row = html("div", {}, html("span", { class: "name", dir: "auto", title: lane.name }, lane.name), html("small", { title: lane.note }, lane.note));
+      row.style.height = `${this.height}px`;
+      return row;
+    }));
+  }
+
+  draw(view, ticks, selected) {
+    this.view = view;
+    const scale = this.width / (view.to - view.from);
+    const x = (ms) => (ms - view.from) * scale;
+    this.grid(x, ticks, selected);
+    this.bars(x, scale);
+    if (!this.clusters || Math.abs(this.clusters.scale / scale - 1) > 1e-6 || this.clusters.selected !== selected) {
+      this.clusters = { scale, selected, lanes: this.members.map((list) => this.cluster(list, scale, selected)) };
+    }
+    this.hits(x, scale, selected);
+  }
+
+  grid(x, ticks, selected) {
+    const bottom = this.height * this.data.lanes.length;
+    const lines = ticks.map(({ ms }) => svg("line", { class: "grid", x1: x(ms), x2: x(ms), y1: 0, y2: bottom }));
+    this.data.lanes.forEach((_, i) => lines.push(svg("line", { class: "lane", x1: 0, x2: this.width, y1: i * this.height + 0.5, y2: i * this.height + 0.5 })));
+    this.layers.grid.replaceChildren(...lines);
+    const at = this.data.id.indexOf(selected);
+    const marks = at < 0 ? [] : [svg("line", { class: "cursor", x1: x(this.data.start[at]), x2: x(this.data.start[at]), y1: 0, y2: bottom })];
+    this.layers.marks.replaceChildren(...marks);
+  }
+
+  // What was looked at: one rectangle for each span, those narrower than a pixel joined.
+  bars(x, scale) {
+    const shapes = [];
+    this.data.lanes.forEach((lane, i) => {
+      const y = (i + 1) * this.height - 14;
+      let last = null;
+      for (const [from, to, tone, why] of lane.spans) {
+        const left = Math.max(-4, x(from)), right = Math.min(this.width + 4, x(to));
+        if (right < 0 || left > this.width) continue;
+        if (last && last.tone === tone && left - last.right < 1.5) {
+          last.right = Math.max(last.right, right);
+          set(last.shape, { width: Math.max(2, last.right - last.left) });
+          continue;
+        }
+        const shape = svg("rect", { class: tone, x: left, y, width: Math.max(2, right - left), height: BAR, rx: BAR / 2 });
+        if (why) shape.append(svg("title", {}, why));
+        shapes.push(shape);
+        last = { tone, left, right, shape };
+        const text = why.length > 40 ? `${why.slice(0, 38)}…` : why;
+        if (tone === "gap" && right - left > 6.4 * text.length + 16) {
+          shapes.push(svg("text", { x: Math.max(0, left) + 8, y: y - 7 }, text));
+        }
+      }
+    });
+    this.layers.bars.replaceChildren(...shapes);
+  }
+
+  // Groups of appearances too close together to be drawn apart. They depend on the scale and not on where the view
+  // is, so that moving the view changes nothing but places.
+  cluster(list, scale, selected) {
+    const clusters = [];
+    let open = null;
+    for (const i of list) {
+      const reach = open ? this.size + 4 + FAN * (open.best.size - 1) : 0;
+      if (open && (this.data.start[i] - open.from) * scale < reach) {
+        open.members.push(i);
+      } else {
+        open = { from: this.data.start[i], members: [i], best: new Map() };
+        clusters.push(open);
+      }
+      const person = this.data.person[i];
+      const held = open.best.get(person);
+      const better = held === undefined || this.data.id[i] === selected || (this.data.id[held] !== selected && this.data.similarity[i] > this.data.similarity[held]);
+      if (better && (held !== undefined || open.best.size < 3)) open.best.set(person, i);
+    }
+    return clusters;
+  }
+
+  hits(x, scale, selected) {
+    const kept = new Set();
+    const margin = this.size + 3 * FAN;
+    this.clusters.lanes.forEach((clusters, lane) => {
+      const first = lowerBound(clusters, this.view.from - margin / scale);
+      for (let n = Math.max(0, first - 1); n < clusters.length; n += 1) {
+        const cluster = clusters[n];
+        const left = x(cluster.from) - this.size / 2;
+        if (left > this.width) break;
+        const faces = [...cluster.best.values()];
+        faces.forEach((i, k) => {
+          const id = this.data.id[i];
+          kept.add(id);
+          const length = Math.max(0, (this.data.end[i] - this.data.start[i]) * scale);
+          this.face(id, i, cluster, left + k * FAN, lane * this.height + this.pad, {
+            length, on: id === selected, count: k === faces.length - 1 ? cluster.members.length - (faces.length - 1) : 1,
+          });
+        });
+      }
+    });
+    for (const [id, { group }] of this.drawn) {
+      if (!kept.has(id)) { group.remove(); this.drawn.delete(id); }
+    }
+    // Whoever is selected is never hidden behind somebody else.
+    const on = this.drawn.get(selected);
+    if (on && on.group !== this.layers.hits.lastChild) this.layers.hits.append(on.group);
+  }
+
+  face(id, i, cluster, x, y, { length, on, count }) {
+    let held = this.drawn.get(id);
+    if (!held) {
+      held = this.makeFace(id, i);
+      this.drawn.set(id, held);
+      this.layers.hits.append(held.group);
+    }
+    held.cluster = cluster;
+    set(held.group, { transform: `translate(${x.toFixed(1)} ${y})`, class: `hit${on ? " on" : ""}${this.data.weak ? " weak" : ""}` });
+    // The bar says how long, once that is more than the face is wide.
+    set(held.length, { width: length > this.size / 2 + 6 ? length.toFixed(1) : 0, x: this.size / 2 });
+    const text = count > 999 ? "999+" : count > 1 ? String(count) : "";
+    if (held.badge.dataset.text !== text) {
+      held.badge.dataset.text = text;
+      const wide = 8 + 6.5 * text.length;
+      held.badge.replaceChildren(...(text ? [
+        svg("rect", { x: this.size - wide + 6, y: -6, width: wide, height: 16, rx: 8 }),
+        svg("text", { x: this.size - wide / 2 + 6, y: 5.8 }, text),
+      ] : []));
+    }
+  }
+
+  makeFace(id, i) {
+    const { data, size } = this;
+    const time = `${this.clock.day(data.start[i])}, ${this.clock.time(data.start[i])}`;
+    const title = `${data.people[data.person[i]]} · ${data.cameras[data.camera[i]]}\n${time} · similarity ${data.similarity[i].toFixed(1)}`;
+    const length = svg("rect", { class: "length", y: size - 3, height: 3, width: 0, rx: 1.5 });
+    const badge = svg("g", { class: "badge" });
+    const group = svg("g", { class: "hit" },
+      length,
+      svg("rect", { class: "back", width: size, height: size, rx: 8 }),
+      svg("image", { href: data.face.replace("ID", id), width: size, height: size, preserveAspectRatio: "xMidYMid slice" }),
+      svg("rect", { class: "edge", width: size, height: size, rx: 8 }),
+      badge, svg("title", {}, title));
+    group.dataset.id = id;
+    return { group, length, badge };
+  }
+
+  pressed(event) {
+    const group = event.target.closest?.(".hit");
+    if (!group || this.moved) return;
+    const { cluster } = this.drawn.get(group.dataset.id);
+    const members = cluster.members;
+    const last = this.data.start[members.at(-1)];
+    if (members.length > cluster.best.size && last - cluster.from > ZOOMABLE_MS && this.view.to - this.view.from > 4000) {
+      const room = Math.max(last - cluster.from, 1000);
+      this.onZoom(cluster.from - room * 0.35, last + room * 0.35);
+    } else if (members.length > cluster.best.size) {
+      // They cannot be drawn apart: each press shows the next.
+      const at = members.findIndex((i) => this.data.id[i] === this.clusters.selected);
+      this.onSelect(this.data.id[members[(at + 1) % members.length]]);
+    } else {
+      this.onSelect(group.dataset.id);
+    }
+  }
+}
+
+// The first cluster that begins at or after an instant.
+function lowerBound(clusters, ms) {
+  let low = 0, high = clusters.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (clusters[middle].from < ms) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

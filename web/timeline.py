@@ -1,0 +1,110 @@
+"""The timeline of appearances, and the page of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, render_template, request, url_for
+
+from vidsearch.model import Camera
+from vidsearch.timeline import AppearancePage
+from web.current import case_id, page_number, vidsearch
+from web.filters import PAGE_SIZE, Filters
+from web.lanes import lanes_json
+
+blueprint = Blueprint("timeline", __name__)
+
+PILLS = 6
+"""People shown as buttons; the others are in a list."""
+
+
+@blueprint.get("/")
+def index() -> str:
+    """Show the timeline."""
+    filters = Filters.parse(request.args)
+    timeline = vidsearch().timeline
+    people = sorted(timeline.people(case_id()), key=lambda row: (-row.appearances, row.person.name))
+    shown = [row for i, row in enumerate(people) if i < PILLS or row.person.id in filters.people]
+    cameras = vidsearch().store.footage.cameras(case_id())
+    table = _table(filters)
+    chosen = request.args.get("sel") or (table["rows"][0].appearance.id if table["rows"] else None)
+    return render_template(
+        "timeline/index.html",
+        filters=filters,
+        people=people,
+        pills=shown,
+        cameras=cameras,
+        zone=display_zone(cameras),
+        total=timeline.count(case_id(), Filters(weak=filters.weak).query()),
+        weak=timeline.count(case_id(), Filters(weak=True).query()),
+        selected=_selected(chosen),
+        photos=sum(row.usable for row in people),
+        **table,
+    )
+
+
+@blueprint.get("/timeline.json")
+def data() -> Response:
+    """Return what the lanes are drawn from."""
+    filters = Filters.parse(request.args)
+    cameras = vidsearch().store.footage.cameras(case_id())
+    return jsonify(lanes_json(vidsearch().timeline, case_id(), filters, cameras, display_zone(cameras)))
+
+
+@blueprint.get("/timeline/rows")
+def rows() -> str:
+    """Return the table alone, for the period the lanes show."""
+    filters = Filters.parse(request.args)
+    return render_template("timeline/_rows.html", filters=filters, selected=None, **_table(filters))
+
+
+@blueprint.get("/appearances/<appearance_id>")
+def appearance(appearance_id: str) -> str:
+    """Show one appearance: frame, faces, times, video."""
+    found = vidsearch().timeline.appearance(case_id(), appearance_id)
+    return render_template("timeline/appearance.html", page=found, **_beside(found))
+
+
+@blueprint.get("/appearances/<appearance_id>/panel")
+def panel(appearance_id: str) -> str:
+    """Return one appearance as it stands beside the timeline."""
+    found = vidsearch().timeline.appearance(case_id(), appearance_id)
+    return render_template("timeline/_panel.html", page=found, **_beside(found))
+
+
+def display_zone(cameras: list[Camera]) -> str:
+    """Return the zone of the shared time axis: that of most cameras."""
+    zones = [camera.zone for camera in cameras]
+    return max(sorted(set(zones)), key=zones.count) if zones else "UTC"
+
+
+def _table(filters: Filters) -> dict[str, Any]:
+    page = page_number()
+    timeline = vidsearch().timeline
+    count = timeline.count(case_id(), filters.query())
+    return {
+        "rows": timeline.appearances(case_id(), filters.query(page)),
+        "count": count,
+        "page_number": page,
+        "pages": max(1, -(-count // PAGE_SIZE)),
+    }
+
+
+def _selected(appearance_id: str | None) -> dict[str, Any]:
+    if appearance_id is None:
+        return {"page": None}
+    found = vidsearch().timeline.appearance(case_id(), appearance_id)
+    return {"page": found, **_beside(found)}
+
+
+def _beside(found: AppearancePage) -> dict[str, Any]:
+    """Return what a page shows beside an appearance: its photo among the person's, and what there is to play."""
+    item = found.row.appearance
+    photos = [photo for photo in vidsearch().store.people.photos(item.person_id) if photo.usable]
+    numbers = {photo.id: number for number, photo in enumerate(photos, 1)}
+    return {
+        "photo_number": numbers.get(found.photo.id, 0) if found.photo else 0,
+        "photo_count": len(photos),
+        "playback": vidsearch().pictures.playable(item),
+        "here": url_for("timeline.appearance", appearance_id=item.id),
+    }
