@@ -109,7 +109,7 @@ RECORDINGS = (
 
 def make(out: Path, cache: Path, recordings: tuple[Recording, ...] = RECORDINGS) -> list[Path]:
     """Make what is missing under `out`; return the recordings' paths."""
-    photo = out / "photos" / f"{PERSON}.jpg"
+    photo = out / "photos" / "portrait.jpg"
     photo.parent.mkdir(parents=True, exist_ok=True)
     if not photo.exists():
         _write(photo, cv2.imencode(".jpg", demo_assets.portrait(cache), [cv2.IMWRITE_JPEG_QUALITY, 94])[1].tobytes())

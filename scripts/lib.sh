@@ -56,6 +56,17 @@ make_venv() {
   "$python" -m venv --clear "$VENV" || die "The virtual environment could not be made in $VENV"
 }
 
+# pip_failed LOG: say in a line or two why pip failed, and end.
+pip_failed() {
+  if grep -q CERTIFICATE_VERIFY_FAILED "$1"; then
+    die "pip does not trust this network's certificate. If the network inspects traffic, run: export PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
+  elif grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError|Read timed out' "$1"; then
+    die "The package index cannot be reached. Run the same command again when the network is back (without network: scripts/bundle on another machine)."
+  fi
+  grep -E '^ *ERROR' "$1" | tail -n 3 >&2
+  die "pip failed; its whole report is in $1"
+}
+
 # ensure_venv [dev]: .venv/ with vidsearch and every pinned dependency; a second call takes no time.
 ensure_venv() {
   local extra="${1:-}"
@@ -63,12 +74,9 @@ ensure_venv() {
   # The environment knows its own folder: a checkout that was moved or copied needs a new one.
   { "$PY" -m pip --version >/dev/null 2>&1 && grep -qF "$VENV" "$VENV/bin/activate"; } || make_venv
   say "Installing what constraints.txt pins${extra:+ (with the tools for tests)}; the first time this downloads some 250 MB …"
-  "$PY" -m pip install --quiet --constraint "$ROOT/constraints.txt" setuptools 2>"$VENV/pip.log" &&
-    "$PY" -m pip install --quiet --constraint "$ROOT/constraints.txt" --no-build-isolation \
-      --only-binary=:all: --editable "$ROOT${extra:+[$extra]}" 2>>"$VENV/pip.log" || {
-    grep -E '^ *ERROR' "$VENV/pip.log" | tail -n 5 >&2
-    die "The installation failed; the whole report is in $VENV/pip.log. Run the same command again when the network is back."
-  }
+  { "$PY" -m pip install --quiet --constraint "$ROOT/constraints.txt" setuptools &&
+    "$PY" -m pip install --quiet --constraint "$ROOT/constraints.txt" --no-build-isolation --only-binary=:all: \
+      --editable "$ROOT${extra:+[$extra]}"; } 2>"$VENV/pip.log" || pip_failed "$VENV/pip.log"
   fingerprint "$extra" >"$VENV/.installed${extra:+-$extra}"
 }
 
