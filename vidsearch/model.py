@@ -236,6 +236,10 @@ class MediaFacts:
     seekable: bool = True
     created: str | None = None
     """Creation time as the container gives it, ISO 8601."""
+    pixel_format: str = ""
+    """As ffmpeg calls it: ``yuv420p``, ``yuv420p10le`` …"""
+    audio_codec: str = ""
+    """Of the first sound stream, or empty where there is none."""
     warning: str | None = None
     """What the user should know, such as 'truncated: 40 of 60 s can be read'."""
 

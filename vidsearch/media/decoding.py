@@ -1,0 +1,244 @@
+"""Decode a recording from a time on, going past what cannot be decoded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+import av
+import av.error
+
+from vidsearch.errors import NoDecoder
+from vidsearch.media.container import opened, video_stream
+from vidsearch.media.packets import ByCount, ByTime, Reading, Ticks, TooLate, from_key_frame
+from vidsearch.model import MediaFacts
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.frame import VideoFrame
+
+    from vidsearch.media.container import VideoStream
+
+MARGINS_MS: Final = (0, 2_000, 10_000, 60_000)
+"""How long before the time asked for a file is entered: the next where the one before came out too late. Streams
+without an index (TS, PS) are entered at any packet, and pictures can be broken for a while (periodic intra refresh).
+After the last one the file is read from its beginning, which is always right."""
+
+SPARING: Final = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4", "vp9"})
+"""Codecs whose pictures marked as non-reference are needed by no other picture. (HEVC's mark speaks of one temporal
+layer only.)"""
+
+TIMED: Final = frozenset({"mp4", "mov", "matroska", "flv"})
+"""Containers that give every picture its time; only there can pictures be left out without losing count."""
+
+_CELLS: Final = 64
+"""Stretches remembered for sparing; pictures are reordered over far fewer."""
+
+
+class Decoder:
+    """Good frames of one recording in the order in which they are shown, and what was lost between them."""
+
+    def __init__(self, path: Path, facts: MediaFacts, thread_type: str = "NONE", sample_ms: int | None = None) -> None:
+        """Prepare to decode; nothing is opened yet.
+
+        Args:
+            path: The recording.
+            facts: What probing it told.
+            thread_type: PyAV's word: ``NONE`` (one thread), ``SLICE``, ``FRAME`` or ``AUTO``.
+            sample_ms: Where only the first frame of each stretch of this length is wanted: the others may then be
+                left out, as far as no other frame depends on them. None: every frame is wanted.
+        """
+        self._path = path
+        self._facts = facts
+        self._thread_type = thread_type
+        self._sample_ms = sample_ms
+        self._frame_ms = frame_ms(facts)
+        self._files = ExitStack()
+        self._open()
+
+    def __enter__(self) -> Self:
+        """Return the decoder; it closes the file at the end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._files.close()
+
+    def frames(self, from_ms: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield (recording time, frame) to the end, the first at or before ``from_ms`` if there is one so early.
+
+        Raises SourceUnavailable and the errors of ``opened``.
+        """
+        for margin in self._margins(from_ms):
+            try:
+                yield from self._attempt(from_ms, margin)
+                return
+            except TooLate:
+                continue
+
+    @property
+    def read_errors(self) -> list[str]:
+        """Errors of the demuxer so far."""
+        return self._reading.errors
+
+    @property
+    def declared_end_ms(self) -> int | None:
+        """Where the container says the video ends, in recording time, or None where it does not say."""
+        if self._stream.duration is None or self._facts.estimated_times:
+            return None
+        return self._ticks.ms((self._stream.start_time or 0) + self._stream.duration)
+
+    def lost_between(self, last_ms: int | None, ms: int | None) -> bool:
+        """Tell whether the file has pictures between two frames shown one after the other that were not decoded.
+
+        To be asked before the next frame. ``last_ms`` None means the beginning of what was read, ``ms`` None its end.
+        """
+        if self._error_after == last_ms and self._errors:
+            return True
+        low = float("-inf") if last_ms is None else last_ms
+        high = float("inf") if ms is None else ms
+        return any(low < self._ticks.ms(pts) < high for pts in self._pending)
+
+    def _margins(self, from_ms: int) -> Iterator[int | None]:
+        if from_ms > 0 and self._facts.estimated_times:
+            yield 0
+        elif from_ms > 0 and self._facts.seekable:
+            yield from (margin for margin in MARGINS_MS if margin < max(from_ms, 1))
+        yield None
+
+    def _open(self) -> None:
+        self._files.close()
+        container = self._files.enter_context(opened(self._path))
+        try:
+            self._stream = video_stream(container)
+            self._codec = codec_context(self._stream, self._thread_type)
+            self._ticks = Ticks(self._stream, self._facts.origin_ms)
+            self._reading = Reading(container, self._stream)
+        except BaseException:
+            self._files.close()
+            raise
+        sparing = self._codec.name in SPARING and self._facts.container in TIMED and not self._facts.interlaced
+        self._spare_ms = self._sample_ms if sparing else None
+        self._fresh = True
+        self._start_over(0)
+
+    def _start_over(self, from_ms: int) -> None:
+        self._cells: dict[int, int] = {}
+        self._first_cell = from_ms // self._spare_ms if self._spare_ms else 0
+        self._pending: deque[int] = deque()
+        self._errors = 0
+        self._error_after: int | None = None
+        self._last: int | None = None
+        self._counter = 0
+
+    def _attempt(self, from_ms: int, margin_ms: int | None) -> Iterator[tuple[int, VideoFrame]]:
+        if (margin_ms is None or self._facts.estimated_times) and not self._fresh:
+            self._open()
+        self._start_over(from_ms)
+        self._fresh = False
+        must_reach = margin_ms is not None and not self._facts.estimated_times
+        for ms, frame in self._decoded(self._packets(from_ms, margin_ms)):
+            if must_reach and ms > from_ms:
+                raise TooLate
+            must_reach = False
+            yield ms, frame
+        if must_reach:
+            raise TooLate
+
+    def _packets(self, from_ms: int, margin_ms: int | None) -> Iterator[Packet[VideoStream]]:
+        packets = iter(self._reading)
+        if margin_ms is None:
+            yield from packets
+        elif self._facts.estimated_times:
+            place = ByCount(int(from_ms * self._facts.fps / 1000), self._codec.name)
+            for packet in from_key_frame(packets, place):
+                self._counter = self._counter or place.entered
+                yield packet
+        else:
+            pts = self._ticks.pts(from_ms - margin_ms)
+            if not self._reading.seek(pts):
+                raise TooLate
+            yield from from_key_frame(packets, ByTime(pts))
+
+    def _decoded(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[tuple[int, VideoFrame]]:
+        pending = self._pending
+        for packet in packets:
+            pts = packet.pts
+            if pts is not None and not (self._spare_ms and self._spares(pts)):
+                pending.append(pts)
+            yield from self._frames_of(packet)
+        yield from self._frames_of(None)
+
+    def _spares(self, pts: int) -> bool:
+        """Tell the decoder whether it may leave out the next picture, unless another one needs it.
+
+        It may where an earlier frame of the same stretch has come by: in the order of decoding, a picture that no
+        other one needs comes after everything shown before it.
+        """
+        assert self._spare_ms is not None
+        ms = self._ticks.ms(pts)
+        cell = ms // self._spare_ms
+        first = self._cells.get(cell, ms)
+        spares = cell < self._first_cell or ms > first
+        if first >= ms:
+            self._cells[cell] = ms
+            if len(self._cells) > _CELLS:
+                self._cells = {key: value for key, value in self._cells.items() if key > cell - _CELLS // 2}
+        self._codec.skip_frame = "NONREF" if spares else "DEFAULT"
+        return spares
+
+    def _frames_of(self, packet: Packet[VideoStream] | None) -> Iterator[tuple[int, VideoFrame]]:
+        try:
+            frames = self._codec.decode(packet)
+        except av.error.EOFError:
+            return
+        except av.FFmpegError:
+            self._note_error()
+            return
+        for frame in frames:
+            ms = self._time_of(frame)
+            if frame.is_corrupt:
+                self._note_error()
+                continue
+            yield ms, frame
+            self._last = ms
+            pts = frame.pts
+            while self._pending and pts is not None and self._pending[0] <= pts:
+                self._pending.popleft()
+
+    def _note_error(self) -> None:
+        self._errors += 1
+        self._error_after = self._last
+        self._counter += self._facts.estimated_times
+
+    def _time_of(self, frame: VideoFrame) -> int:
+        """Return the recording time of a frame: its own, else its packet's, else one frame after the last."""
+        if self._facts.estimated_times:
+            self._counter += 1
+            return round((self._counter - 1) * 1000 / self._facts.fps)
+        pts = frame.pts if frame.pts is not None else frame.dts
+        if pts is not None:
+            return self._ticks.ms(pts)
+        return 0 if self._last is None else self._last + self._frame_ms
+
+
+def frame_ms(facts: MediaFacts) -> int:
+    """Return about how long a frame is shown, in milliseconds."""
+    return max(1, round(1000 / facts.fps)) if facts.fps > 0 else 40
+
+
+def codec_context(stream: VideoStream, thread_type: str = "NONE") -> VideoCodecContext:
+    """Return the stream's decoder, set to a number of threads. Raises NoDecoder."""
+    codec: VideoCodecContext | None = stream.codec_context
+    if codec is None:
+        raise NoDecoder
+    codec.thread_type = thread_type
+    codec.thread_count = 1 if thread_type == "NONE" else 0
+    return codec

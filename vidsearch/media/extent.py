@@ -1,0 +1,139 @@
+"""Find out how far a recording really goes: headers promise, files break off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import av
+from av.stream import Discard
+
+from vidsearch.media.packets import Reading, Ticks
+
+if TYPE_CHECKING:
+    from vidsearch.media.container import Container, VideoStream
+
+TAIL_MS: Final = 10_000
+"""How long before the promised end the tail is read."""
+
+SLACK_MS: Final = 2_000
+"""A file that ends this much earlier than promised is called truncated."""
+
+NONSENSE: Final = 20
+"""A header that promises this many times what is there, and more than an hour of it, is not believed."""
+
+SEEK_SLACK_MS: Final = 600_000
+"""A seek that lands further away than this is not to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long a recording is, and what its owner should know about that."""
+
+    duration_ms: int
+    warning: str | None = None
+
+
+def measure(container: Container, stream: VideoStream, origin_ms: int) -> Extent:
+    """Return the length of a recording with timestamps, by reading its tail.
+
+    A file that breaks off keeps the length its header promises, so that what is missing shows as missing.
+    """
+    promised = None if container.duration is None else max(0, round(container.duration / 1000))
+    found = _last_ms(container, stream, origin_ms, promised)
+    if promised is None or container.format.name in ("flv", "live_flv", "kux"):
+        # FLV's header counts from the clock's zero instead of the recording's.
+        return Extent(found)
+    if promised - found > SLACK_MS:
+        if promised > NONSENSE * found and promised - found > 3_600_000:
+            return Extent(found, f"the header promises {_seconds(promised)}, but only {_seconds(found)} are there")
+        return Extent(promised, f"truncated: {_seconds(found)} of {_seconds(promised)} can be read")
+    return Extent(max(promised, found))
+
+
+def count_frames(container: Container, stream: VideoStream) -> int:
+    """Return the number of coded pictures, reading the whole file."""
+    return sum(1 for _ in Reading(container, stream))
+
+
+def can_seek(container: Container, stream: VideoStream, origin_ms: int, duration_ms: int) -> bool:
+    """Tell whether a seek to the middle of a recording really ends at a key frame near it."""
+    if container.format.flags & _NO_SEEK_FLAGS:
+        return False
+    reading = Reading(container, stream)
+    ticks = Ticks(stream, origin_ms)
+    middle = duration_ms // 2
+    if not reading.seek(ticks.pts(middle)):
+        return False
+    for packet in reading:
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if packet.is_keyframe and pts is not None:
+            return abs(ticks.ms(pts) - middle) < SEEK_SLACK_MS
+    # The last key frame may lie before the middle of a short recording, or the rest may be missing.
+    return True
+
+
+_NO_SEEK_FLAGS: Final = 0
+
+
+def _last_ms(container: Container, stream: VideoStream, origin_ms: int, promised: int | None) -> int:
+    """Return the end of the last packet of sound or video that can be read."""
+    if promised is not None:
+        start = promised - TAIL_MS
+        if start > 0 and not _readable(container, stream, origin_ms, start):
+            start = _last_readable(container, stream, origin_ms, start)
+        if start > 0 and _seek(container, stream, origin_ms, start):
+            found = _end_of_packets(container, origin_ms)
+            if found is not None:
+                return found
+    _seek(container, stream, origin_ms, 0)
+    return _end_of_packets(container, origin_ms) or 0
+
+
+def _last_readable(container: Container, stream: VideoStream, origin_ms: int, broken: int) -> int:
+    """Return a time up to which a truncated file can be read, to about a second."""
+    good = 0
+    while broken - good > 1_000:
+        middle = (good + broken) // 2
+        if _readable(container, stream, origin_ms, middle):
+            good = middle
+        else:
+            broken = middle
+    return good
+
+
+def _readable(container: Container, stream: VideoStream, origin_ms: int, ms: int) -> bool:
+    reading = Reading(container, stream)
+    ticks = Ticks(stream, origin_ms)
+    if not reading.seek(ticks.pts(ms)):
+        return False
+    for packet in reading:
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is not None:
+            return not packet.is_corrupt and abs(ticks.ms(pts) - ms) < SEEK_SLACK_MS
+    return False
+
+
+def _seek(container: Container, stream: VideoStream, origin_ms: int, ms: int) -> bool:
+    return Reading(container, stream).seek(Ticks(stream, origin_ms).pts(ms))
+
+
+def _end_of_packets(container: Container, origin_ms: int) -> int | None:
+    """Return the latest end of a packet of any stream from here on, or None where there is none."""
+    streams = [stream for stream in container.streams if stream.type in ("video", "audio")]
+    for stream in streams:
+        stream.discard = Discard.default
+    latest: int | None = None
+    try:
+        for packet in container.demux(streams):
+            pts = packet.pts if packet.pts is not None else packet.dts
+            if pts is not None and packet.size and not packet.is_corrupt:
+                end = (pts + (packet.duration or 0)) * packet.time_base * 1000 - origin_ms
+                latest = max(latest or 0, round(end))
+    except av.FFmpegError:
+        pass  # the tail ends where it cannot be read
+    return latest
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:,.0f} s" if ms >= 10_000 else f"{ms / 1000:.1f} s"

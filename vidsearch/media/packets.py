@@ -1,0 +1,173 @@
+"""Get to the right place in a recording: the packets from the last good key frame at or before a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Protocol
+
+import av
+import av.error
+from av.stream import Discard
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+
+    from vidsearch.media.container import Container, VideoStream
+
+WAITING: Final = 1_000
+"""Packets held back in the hope of a later key frame before the start; beyond it decoding begins."""
+
+GIVE_UP: Final = 50
+"""Read errors in a row after which a file is taken to end there."""
+
+_IDR: Final = {"h264": frozenset({5}), "hevc": frozenset({19, 20})}
+"""NAL unit types of pictures that nothing shown earlier follows (H.264 table 7-1, H.265 table 7-1)."""
+
+_SLICES: Final = {"h264": frozenset({1, 2, 5}), "hevc": frozenset(range(32))}
+"""NAL unit types that hold a picture."""
+
+
+class TooLate(Exception):
+    """The file could not be entered at or before the time asked for."""
+
+
+class Ticks:
+    """Turns presentation times of a stream into milliseconds of the recording, the same everywhere."""
+
+    def __init__(self, stream: VideoStream, origin_ms: int) -> None:
+        """``origin_ms`` is the recording's zero in the file's own clock."""
+        base = stream.time_base
+        assert base is not None  # every demuxed stream has one
+        self._num = 2_000 * base.numerator
+        self._den = 2 * base.denominator
+        self._half = base.denominator
+        self._origin = origin_ms
+
+    def ms(self, pts: int) -> int:
+        """Return the recording time of a presentation time, rounded half up."""
+        return (pts * self._num + self._half) // self._den - self._origin
+
+    def pts(self, ms: int) -> int:
+        """Return the latest presentation time whose recording time is ``ms`` or less."""
+        return ((ms + self._origin) * self._den + self._half - 1) // self._num
+
+
+class Reading:
+    """Packets of one stream, going on past read errors as far as the demuxer can."""
+
+    def __init__(self, container: Container, stream: VideoStream) -> None:
+        """Tell the demuxer to leave out every other stream."""
+        self._container = container
+        self._stream = stream
+        self.errors: list[str] = []
+        """What went wrong while reading, in order."""
+        for other in container.streams:
+            other.discard = Discard.default if other.index == stream.index else Discard.all
+
+    def seek(self, pts: int) -> bool:
+        """Go to a key frame at or before a presentation time; False where the file does not allow it."""
+        try:
+            self._container.seek(pts, stream=self._stream, backward=True)
+        except av.FFmpegError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[Packet[VideoStream]]:
+        """Yield packets to the end of the file, without the empty one that asks for a flush."""
+        failures = 0
+        while failures < GIVE_UP:
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.size:
+                        failures = 0
+                        yield packet
+                return
+            except av.error.EOFError:
+                return
+            except av.FFmpegError as exc:
+                # A new demux() goes on behind the place that could not be read.
+                failures += 1
+                self.errors.append(exc.strerror or str(exc))
+
+
+class Place(Protocol):
+    """Says of each packet where it is relative to the time asked for."""
+
+    def after(self, packet: Packet[VideoStream]) -> bool:
+        """Tell whether a packet is shown after the time asked for. Called once for each packet, in order."""
+
+    def enterable(self, packet: Packet[VideoStream]) -> bool:
+        """Tell whether decoding can begin with a packet."""
+
+
+class ByTime:
+    """Places packets by their timestamps."""
+
+    def __init__(self, pts: int) -> None:
+        """``pts`` is the time asked for, in the stream's clock."""
+        self._pts = pts
+
+    def after(self, packet: Packet[VideoStream]) -> bool:
+        """Compare the packet's time; one without a time is taken to be before."""
+        pts = packet.pts if packet.pts is not None else packet.dts
+        return pts is not None and pts > self._pts
+
+    def enterable(self, packet: Packet[VideoStream]) -> bool:
+        """Trust the key flag; decoding proves it right or wrong."""
+        return packet.is_keyframe
+
+
+class ByCount:
+    """Places packets by counting them: for streams without timestamps, read from their beginning."""
+
+    def __init__(self, index: int, codec: str) -> None:
+        """``index`` is the number of the frame asked for, from 0."""
+        self._index = index
+        self._codec = codec
+        self._count = -1
+        self.entered = 0
+        """Number of the packet last found fit to begin with."""
+
+    def after(self, packet: Packet[VideoStream]) -> bool:
+        """Count."""
+        self._count += 1
+        return self._count > self._index
+
+    def enterable(self, packet: Packet[VideoStream]) -> bool:
+        """Allow only key frames that nothing shown earlier follows, so that counting frames from there is exact."""
+        fit = packet.is_keyframe and (self._codec not in _IDR or _is_idr(bytes(packet), self._codec))
+        if fit:
+            self.entered = self._count
+        return fit
+
+
+def from_key_frame(packets: Iterator[Packet[VideoStream]], place: Place) -> Iterator[Packet[VideoStream]]:
+    """Drop the packets before the last key frame at or before the place asked for, and yield the others.
+
+    Raises TooLate where there is none.
+    """
+    held: list[Packet[VideoStream]] = []
+    for packet in packets:
+        after = place.after(packet)
+        if not after and place.enterable(packet):
+            held = [packet]
+        elif held:
+            held.append(packet)
+        if after or len(held) >= WAITING:
+            break
+    if not held:
+        raise TooLate
+    yield from held
+    yield from packets
+
+
+def _is_idr(data: bytes, codec: str) -> bool:
+    """Tell whether the first slice of an Annex B packet belongs to an IDR picture."""
+    at = data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 3:
+        header = data[at + 3]
+        kind = header & 0x1F if codec == "h264" else header >> 1 & 0x3F
+        if kind in _SLICES[codec]:
+            return kind in _IDR[codec]
+        at = data.find(b"\0\0\1", at + 3)
+    return False
