@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vidsearch.app import App
     from vidsearch.model import Appearance
     from vidsearch.search import Plan
+    from vidsearch.worker import Worker
 
 UPDATE_S = 0.5
 """The progress bar moves this often."""
@@ -116,7 +117,7 @@ def _work(app: App, ctx: Context, plan: Plan, job_ids: list[int], show: _Show) -
     left = threading.Event()
     with SearchProgress(plan.total_ms) as bar:
         show.bar = bar
-        watcher = threading.Thread(target=_watch, args=(app, ctx.case_id, job_ids, bar, left), daemon=True)
+        watcher = threading.Thread(target=_watch, args=(app, ctx.case_id, job_ids, worker, bar, left), daemon=True)
         watcher.start()
         try:
             worker.run(job_ids)
@@ -130,9 +131,14 @@ def _work(app: App, ctx: Context, plan: Plan, job_ids: list[int], show: _Show) -
             show.bar = None
 
 
-def _watch(app: App, case_id: str, job_ids: list[int], bar: SearchProgress, left: threading.Event) -> None:
+def _watch(
+    app: App, case_id: str, job_ids: list[int], worker: Worker, bar: SearchProgress, left: threading.Event
+) -> None:
+    """Move the bar: what is done in the database, and the running pieces as far as this process knows of them."""
     while not left.wait(UPDATE_S):
-        bar.update(app.search.progress(case_id, job_ids).done_ms)
+        done = app.search.progress(case_id, job_ids).done_ms
+        running = sum(share * (job.end_ms - job.start_ms) for job, share in worker.manager.progress())
+        bar.update(done + running)
 
 
 def _conclude(app: App, ctx: Context, plan: Plan, job_ids: list[int]) -> None:

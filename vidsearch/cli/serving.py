@@ -32,14 +32,19 @@ def register(cli: click.Group) -> None:
 @click.pass_obj
 def serve(ctx: Context, host: str, port: int, cores: int | None, no_work: bool) -> None:
     """Serve the browser UI, and work on what is queued."""
-    from web.server import serve as run_server
+    from web import create_app
+    from web.server import make_server
 
     with ctx.open(cores=cores) as app:
+        server = make_server(create_app(app), host, port)
         stop = threading.Event()
         worker = None if no_work else _start_worker(app, stop)
+        shown = f"[{host}]" if ":" in host else host
+        click.echo(f"vidsearch is at http://{shown}:{server.effective_port} (Ctrl-C stops it)")
         try:
-            run_server(app, host, port, ready=lambda url: click.echo(f"vidsearch is at {url} (Ctrl-C stops it)"))
+            server.run()
         finally:
+            server.close()
             stop.set()
             if worker:
                 worker.join()
