@@ -32,21 +32,20 @@ class Matching:
         ``threshold`` is the similarity from which a match counts. Returns the appearances that were not there before.
         """
         engine = self._engine()
-        revision = self._store.cases.get(footage.case_id).gallery_revision
-        owners = self._store.people.owners(footage.case_id, engine.NAME)
-        done = self._done(footage)
-        pairs = best_per_person(engine.match(footage.case_id, footage.key), owners)
-        tracks = {track.id: track for track in self._store.tracks.for_footage(footage.id, engine.NAME, engine.version)}
-        # A track stored by the engine and not yet collected by us is not ours to name.
-        pairs = [(match, person) for match, person in pairs if match.track_id in tracks]
-        appearances = make_appearances(footage, tracks, pairs, threshold, engine.NAME, engine.version)
-        with self._store.atomic():
-            self._store.matches.replace(footage, engine.NAME, engine.version, pairs, revision)
-            new = self._store.appearances.replace(footage.id, engine.NAME, appearances)
-            self._store.matches.set_matched(
-                footage.id, engine.NAME, engine.version, engine.settings_key, revision, done, threshold
-            )
-        return new
+        while True:
+            basis = self._basis(footage)
+            revision, done, _ = basis
+            pairs, appearances = self._computed(footage, threshold)
+            with self._store.atomic():
+                # Another worker may have stored tracks meanwhile, and named them: ours must not undo that.
+                if self._basis(footage) != basis:
+                    continue
+                self._store.matches.replace(footage, engine.NAME, engine.version, pairs, revision)
+                new = self._store.appearances.replace(footage.id, engine.NAME, appearances)
+                self._store.matches.set_matched(
+                    footage.id, engine.NAME, engine.version, engine.settings_key, revision, done, threshold
+                )
+            return new
 
     def is_current(self, footage: Footage, threshold: float) -> bool:
         """Whether a recording's appearances follow from the gallery, tracks and threshold as they are now."""
@@ -62,6 +61,21 @@ class Matching:
             for footage in self._store.footage.list(case_id)
             if self._done(footage) and not self.is_current(footage, threshold)
         ]
+
+    def _computed(self, footage: Footage, threshold: float) -> tuple[list[PersonMatch], list[Appearance]]:
+        engine = self._engine()
+        owners = self._store.people.owners(footage.case_id, engine.NAME)
+        pairs = best_per_person(engine.match(footage.case_id, footage.key), owners)
+        tracks = {track.id: track for track in self._store.tracks.for_footage(footage.id, engine.NAME, engine.version)}
+        # A track stored by the engine and not yet collected by us is not ours to name.
+        pairs = [(match, person) for match, person in pairs if match.track_id in tracks]
+        return pairs, make_appearances(footage, tracks, pairs, threshold, engine.NAME, engine.version)
+
+    def _basis(self, footage: Footage) -> tuple[int, int, tuple[int, int]]:
+        """Return what appearances follow from: the gallery's revision, the jobs done, and the state of the tracks."""
+        engine = self._engine()
+        revision = self._store.cases.get(footage.case_id).gallery_revision
+        return revision, self._done(footage), self._store.tracks.state(footage.id, engine.NAME, engine.version)
 
     def _done(self, footage: Footage) -> int:
         engine = self._engine()

@@ -138,6 +138,43 @@ class Appearances:
         row = self._db.one(f"SELECT count(*) AS rows FROM appearances WHERE {where}", values)
         return int(row["rows"]) if row else 0
 
+    def points(
+        self,
+        case_id: str,
+        *,
+        person_ids: Sequence[int] | None = None,
+        camera_ids: Sequence[int] | None = None,
+        footage_id: int | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        weak: bool | None = False,
+        min_similarity: float | None = None,
+    ) -> list[tuple[str, int, int, int, int, float]]:
+        """Return what ``find`` has without a limit, only as (id, person, camera, start, end, similarity).
+
+        Start and end are wall clock, UTC epoch, the camera's offset applied.
+        """
+        where, values = self._where(case_id, person_ids, camera_ids, footage_id, from_ms, to_ms, weak, min_similarity)
+        rows = self._db.all(
+            f"SELECT id, person_id, camera_id, at_ms, until_ms, similarity FROM appearances "
+            f"WHERE {where} ORDER BY at_ms, id",
+            values,
+        )
+        return [tuple(row) for row in rows]
+
+    def neighbours(self, item: Appearance) -> tuple[Appearance | None, Appearance | None]:
+        """Return the same person's appearance before this one and the one after it, on any camera, as weak as it."""
+        found: list[Appearance | None] = []
+        for sign, order in (("<", "DESC"), (">", "ASC")):
+            row = self._db.one(
+                f"SELECT * FROM appearances WHERE case_id = :case_id AND person_id = :person_id AND weak = :weak "
+                f"AND (at_ms, id) {sign} (SELECT at_ms, id FROM appearances WHERE id = :id) "
+                f"ORDER BY at_ms {order}, id {order} LIMIT 1",
+                {"case_id": item.case_id, "person_id": item.person_id, "weak": int(item.weak), "id": item.id},
+            )
+            found.append(_appearance(row) if row else None)
+        return found[0], found[1]
+
     def counts_by_person(self, case_id: str) -> dict[int, int]:
         """Return person id -> how many appearances count as theirs; people without any are left out."""
         rows = self._db.all(

@@ -81,6 +81,15 @@ class Tracks:
         )
         return [_track(row) for row in rows]
 
+    def state(self, footage_id: int, engine: str, version: str) -> tuple[int, int]:
+        """Return what differs when the tracks of a recording have changed: how many they are, and their detections."""
+        row = self._db.one(
+            "SELECT count(*) AS tracks, coalesce(sum(detections), 0) AS detections FROM tracks "
+            "WHERE footage_id = ? AND engine = ? AND engine_version = ?",
+            (footage_id, engine, version),
+        )
+        return (row["tracks"], row["detections"]) if row else (0, 0)
+
     def count(self, case_id: str) -> int:
         """Return how many tracks the recordings of a case have."""
         row = self._db.one(self._db.queries["tracks_in_case"], {"case_id": case_id})
