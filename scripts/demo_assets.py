@@ -26,6 +26,9 @@ MEMBERS = {
     "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
     "lfw_subset.npy": "9560ec2f5edfac01973f63a8a99d00053fecd11e21877e18038fbe500f8e872c",
 }
+CACHE = Path(__file__).resolve().parents[1] / "demo-data" / "assets"
+"""Where a checkout keeps them."""
+
 FACES = 100
 """The second hundred pictures of `lfw_subset.npy` show no face."""
 

@@ -21,13 +21,14 @@ from pathlib import Path
 
 import av
 import cv2
-import demo_assets
 import numpy as np
+from numpy.typing import NDArray
+
+import demo_assets
 from demo_figures import HEIGHT as TALL
 from demo_figures import WIDTH as WIDE
 from demo_figures import Figure, enrolled, stranger
 from demo_scene import CAMERAS, HEIGHT, WIDTH, Camera, Picture, place
-from numpy.typing import NDArray
 
 PERSON = "Eileen Collins (demo)"
 FPS = 15
@@ -223,12 +224,11 @@ def _write(path: Path, data: bytes) -> None:
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("out", type=Path)
-    words.add_argument("--cache", type=Path, help="folder for the two source pictures (default: OUT/assets)")
+    words.add_argument("--cache", type=Path, default=demo_assets.CACHE, help="folder for the two source pictures")
     words.add_argument("--wheel", type=Path, help="a scikit-image wheel that is already here")
     given = words.parse_args()
-    cache = given.cache or given.out / "assets"
-    demo_assets.fetch(cache, given.wheel)
-    make(given.out, cache)
+    demo_assets.fetch(given.cache, given.wheel)
+    make(given.out, given.cache)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import demo_assets
 from vidsearch.engines.local import models as local_models
 from vidsearch.model import DEFAULT_CASE, Actor, Footage, MediaFacts, StartSource
 from vidsearch.settings import load_settings
@@ -28,11 +28,12 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def astronaut() -> Path:
-    """Return a public-domain portrait, found without importing the package that has it."""
-    package = importlib.util.find_spec("skimage")
-    if package is None or package.origin is None:
-        pytest.skip("scikit-image, which has the portrait, is not installed; run scripts/test")
-    return Path(package.origin).parent / "data" / "astronaut.png"
+    """Return a public-domain portrait, the demo's; fetched once for a checkout."""
+    try:
+        demo_assets.fetch(demo_assets.CACHE)
+    except SystemExit as exc:
+        pytest.skip(str(exc))
+    return demo_assets.CACHE / "astronaut.png"
 
 
 @pytest.fixture(scope="session")
