@@ -55,13 +55,15 @@ def statements(script: str) -> Iterator[str]:
     ``executescript`` would commit first, and a migration that failed half way would stay half applied.
     """
     statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
+    for part in script.split(";")[:-1]:
+        # A semicolon may also stand in a comment, in a text, or inside a trigger.
+        statement += part + ";"
         if sqlite3.complete_statement(statement):
             yield statement.strip()
             statement = ""
-    if statement.strip():
-        raise ValueError(f"unfinished statement: {statement.strip()[:60]}")
+    rest = statement + script.rpartition(";")[2]
+    if rest.strip():
+        raise ValueError(f"unfinished statement: {rest.strip()[:60]}")
 
 
 def _run(db: Database, script: str) -> None:
