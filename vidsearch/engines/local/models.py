@@ -17,7 +17,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from vidsearch.errors import EngineError, ModelMissing
@@ -116,10 +115,22 @@ CATALOGUE = (
 )
 
 
-@cache
-def fingerprint() -> str:
-    """Return six hex digits that change with any model: part of the engine's version."""
-    return hashlib.sha256("".join(model.sha256 for model in CATALOGUE).encode()).hexdigest()[:6]
+def fingerprint(detector: str = "", embedder: str = "") -> str:
+    """Return six hex digits that change with any model: part of the engine's version.
+
+    Args:
+        detector: A site's own detector (path) that replaces ours, or empty.
+        embedder: The same for the embedder.
+
+    Raises ModelMissing where a file named is not there.
+    """
+    digests = [model.sha256 for model in CATALOGUE]
+    for own in (detector, embedder):
+        try:
+            digests.append(_sha256_of(Path(own)) if own else "")
+        except OSError as exc:
+            raise ModelMissing(f"{own} cannot be read: {exc.strerror or exc}; mend its path in the settings") from exc
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:6]
 
 
 def missing(folder: Path) -> list[Model]:

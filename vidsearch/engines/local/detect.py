@@ -1,0 +1,200 @@
+"""Find faces in a picture: BlazeFace full range, run over tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from vidsearch.engines.local.boxes import Box, covered, iou
+
+Pixels = NDArray[np.uint8]
+
+TILE = 400
+"""Side of a tile in pixels. The network sees 192 × 192, so faces from about 25 px are found (docs/engine.md)."""
+
+OVERLAP = 96
+"""Faces up to this size lie whole in at least one tile; larger ones are found by the pass over the whole picture."""
+
+_INPUT = 192
+_CELLS = 48
+_POINTS = 6
+"""Right eye, left eye, nose, mouth, right ear, left ear (the person's right is on the left of the picture)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One face in one picture."""
+
+    box: Box
+    score: float
+    """0 to 1: how sure the detector is that this is a face."""
+    points: NDArray[np.float32] | None
+    """Shape (6, 2): right eye, left eye, nose, mouth, right ear, left ear, in pixels; None where unknown."""
+
+    @property
+    def width(self) -> float:
+        """Width of the face in pixels."""
+        return self.box[2] - self.box[0]
+
+
+class Detector(Protocol):
+    """Finds faces in a piece of a picture."""
+
+    def find(self, rgb: Pixels) -> list[Found]:
+        """Return the faces of an RGB picture of any size, in its pixels, possibly overlapping."""
+
+
+class BlazeFace:
+    """BlazeFace full range (TensorFlow Lite file of mediapipe 0.10.21) with a decoder in numpy.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, model: Path, threshold: float) -> None:
+        """``threshold``: least score, 0 to 1."""
+        self._interpreter = Interpreter(str(model), num_threads=1)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        outputs = {int(d["shape"][-1]): d["index"] for d in self._interpreter.get_output_details()}
+        self._regressors, self._scores = outputs[4 + 2 * _POINTS], outputs[1]
+        grid = (np.arange(_CELLS, dtype=np.float32) + 0.5) / _CELLS
+        self._anchors = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
+        self._logit = float(np.log(threshold / (1 - threshold)))
+        self._canvas = np.full((1, _INPUT, _INPUT, 3), -1, np.float32)
+
+    def find(self, rgb: Pixels) -> list[Found]:
+        """Return the faces of an RGB picture; its longer side is scaled to the network's 192 pixels."""
+        height, width = rgb.shape[:2]
+        longer = max(height, width)
+        factor = _INPUT / longer
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+        canvas = self._canvas
+        canvas.fill(-1)
+        canvas[0, : size[1], : size[0]] = small * np.float32(1 / 127.5) - 1
+        self._interpreter.set_tensor(self._input, canvas)
+        self._interpreter.invoke()
+        scores = self._interpreter.get_tensor(self._scores)[0, :, 0]
+        hits = np.flatnonzero(scores > self._logit)
+        if not len(hits):
+            return []
+        return self._decode(self._interpreter.get_tensor(self._regressors)[0][hits], scores[hits], hits, longer)
+
+    def _decode(
+        self, raw: NDArray[np.float32], scores: NDArray[np.float32], hits: NDArray[np.intp], longer: int
+    ) -> list[Found]:
+        anchors = self._anchors[hits]
+        centres = anchors + raw[:, :2] / _INPUT
+        halves = raw[:, 2:4] / (2 * _INPUT)
+        corners = np.concatenate([centres - halves, centres + halves], 1) * longer
+        points = (raw[:, 4:].reshape(-1, _POINTS, 2) / _INPUT + anchors[:, None]) * longer
+        chances = 1 / (1 + np.exp(-np.clip(scores, -80, 80)))
+        return [
+            Found((float(c[0]), float(c[1]), float(c[2]), float(c[3])), float(s), p.astype(np.float32))
+            for c, s, p in zip(corners, chances, points, strict=True)
+        ]
+
+
+def find_in(detector: Detector, rgb: Pixels, windows: Iterable[tuple[int, int, int, int]]) -> list[Found]:
+    """Return the faces found in windows (x0, y0, x1, y1) of a picture, each face once."""
+    faces: list[Found] = []
+    for x0, y0, x1, y1 in windows:
+        for face in detector.find(rgb[y0:y1, x0:x1]):
+            b = face.box
+            points = None if face.points is None else face.points + np.array([x0, y0], np.float32)
+            faces.append(Found((b[0] + x0, b[1] + y0, b[2] + x0, b[3] + y0), face.score, points))
+    return distinct(faces)
+
+
+def distinct(faces: Sequence[Found]) -> list[Found]:
+    """Return faces without those that repeat a surer one."""
+    kept: list[Found] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if not any(iou(face.box, other.box) > 0.35 or covered(face.box, other.box) > 0.6 for other in kept):
+            kept.append(face)
+    return kept
+
+
+def tiles(width: int, height: int, tile: int = TILE, overlap: int = OVERLAP) -> list[tuple[int, int, int, int]]:
+    """Return windows of ``tile`` pixels that cover a picture of ``width`` × ``height``."""
+    return [
+        (x, y, min(width, x + tile), min(height, y + tile))
+        for y in _starts(0, height, height, tile, overlap)
+        for x in _starts(0, width, width, tile, overlap)
+    ]
+
+
+def _starts(low: int, high: int, limit: int, tile: int, overlap: int) -> list[int]:
+    """Return where tiles start so that they cover [low, high) within [0, limit), spread evenly."""
+    if limit <= tile:
+        return [0]
+    length = min(max(high - low, tile), limit)
+    start = max(0, min((low + high - length) // 2, limit - length))
+    count = 1 + max(0, -(-(length - tile) // (tile - overlap)))
+    step = (length - tile) / (count - 1) if count > 1 else 0.0
+    return [start + round(i * step) for i in range(count)]
+
+
+def windows_over(
+    regions: Sequence[Box], width: int, height: int, tile: int = TILE, overlap: int = OVERLAP
+) -> list[tuple[int, int, int, int]]:
+    """Return the windows to look at so that every region is covered, with as few as is simply possible.
+
+    Regions that fit into one tile together share it. A region larger than a tile is covered by several, and by one
+    window around all of it, in which faces too large for a tile are found.
+    """
+    chosen: list[tuple[int, int, int, int]] = []
+    for x0, y0, x1, y1 in _joined([_within(region, width, height) for region in regions], tile):
+        if any(c[0] <= x0 and c[1] <= y0 and c[2] >= x1 and c[3] >= y1 for c in chosen):
+            continue
+        mine = [
+            (x, y, min(width, x + tile), min(height, y + tile))
+            for y in _starts(y0, y1, height, tile, overlap)
+            for x in _starts(x0, x1, width, tile, overlap)
+        ]
+        if len(mine) > 1:
+            mine.append((x0, y0, x1, y1))
+        chosen += mine
+    return list(dict.fromkeys(chosen))
+
+
+def _within(region: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    return (
+        max(0, int(region[0])),
+        max(0, int(region[1])),
+        min(width, int(region[2]) + 1),
+        min(height, int(region[3]) + 1),
+    )
+
+
+def _joined(regions: list[tuple[int, int, int, int]], tile: int) -> list[tuple[int, int, int, int]]:
+    """Join regions as long as the result fits into a tile, or is no larger than the parts; largest first."""
+    regions = sorted(regions, key=lambda r: -(r[2] - r[0]) * (r[3] - r[1]))
+    result: list[tuple[int, int, int, int]] = []
+    for region in regions:
+        for i, other in enumerate(result):
+            both = (
+                min(region[0], other[0]),
+                min(region[1], other[1]),
+                max(region[2], other[2]),
+                max(region[3], other[3]),
+            )
+            fits = both[2] - both[0] <= tile and both[3] - both[1] <= tile
+            cheap = _size(both) <= 1.1 * max(_size(region) + _size(other), tile * tile)
+            if fits or cheap:
+                result[i] = both
+                break
+        else:
+            result.append(region)
+    return result
+
+
+def _size(region: tuple[int, int, int, int]) -> int:
+    return (region[2] - region[0]) * (region[3] - region[1])

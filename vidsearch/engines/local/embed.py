@@ -1,0 +1,61 @@
+"""Describe a face by numbers, so that two shots of one person lie close together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.engines.local.align import CHIP, Aligner, cut_around
+from vidsearch.engines.local.boxes import Box
+from vidsearch.engines.local.sessions import open_session
+from vidsearch.errors import EngineError
+
+Pixels = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+Vectors = NDArray[np.float32]
+
+_FACE = 150.0
+"""Width in pixels to which a face is brought before its landmarks are looked for."""
+
+_REACH = 2.4
+
+_FRONTAL_BOX = 0.9
+"""Side of the box that dlib's frontal detectors draw, in widths of BlazeFace's (measured, docs/engine.md)."""
+
+
+class Embedder:
+    """dlib's face recognition network through onnxruntime.
+
+    A face and its mirror image are both described and averaged. On 22 photos degraded to 64 px wide noisy faces this
+    raises the share of true pairs within distance 0.50 from 84 to 95 % and lets no more strangers in.
+    """
+
+    def __init__(self, model: Path, landmarks: Path) -> None:
+        self._session = open_session(model)
+        shape = self._session.get_inputs()[0].shape
+        if list(shape[1:]) != [3, CHIP, CHIP]:
+            raise EngineError(f"{model}: the embedder must take chips of shape [n, 3, {CHIP}, {CHIP}], not {shape}")
+        self._input = self._session.get_inputs()[0].name
+        self._aligner = Aligner(landmarks)
+
+    def chip(self, rgb: Pixels, box: Box) -> Pixels:
+        """Return the aligned face (150 × 150 RGB) of a detector's box."""
+        piece, (x0, y0, x1, y1) = cut_around(rgb, box, _FACE, _REACH)
+        half_x, half_y, side = (x0 + x1) / 2, (y0 + y1) / 2, _FRONTAL_BOX * _FACE / 2
+        return self._aligner.chip(piece, (half_x - side, half_y - side, half_x + side, half_y + side))
+
+    def describe(self, chips: Sequence[Pixels]) -> Vectors:
+        """Return one vector for each chip, shape (n, dimensions)."""
+        if not chips:
+            return np.zeros((0, 0), np.float32)
+        both = np.stack([picture for chip in chips for picture in (chip, chip[:, ::-1])])
+        vectors = self.raw(both)
+        return np.asarray((vectors[0::2] + vectors[1::2]) / 2, np.float32)
+
+    def raw(self, chips: Pixels) -> Vectors:
+        """Return the network's output for chips of shape (n, 150, 150, 3), without mirroring."""
+        batch = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)
+        return np.asarray(self._session.run(None, {self._input: batch})[0], np.float32)
