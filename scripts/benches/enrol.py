@@ -87,7 +87,7 @@ def _enrolled(data: Path) -> int:
     done = subprocess.run(
         [*VIDSEARCH, "--data", str(data), "person", "list", "--json"], capture_output=True, text=True, check=True
     )
-    return sum(int(person["photos"]) for person in json.loads(done.stdout))
+    return sum(photo["outcome"] == "enrolled" for person in json.loads(done.stdout) for photo in person["photos"])
 
 
 def _peer(photos: list[Path], core: int) -> dict[str, Any]:
