@@ -69,14 +69,21 @@ class Pictures:
     def clip(self, appearance: Appearance) -> Path:
         """Return a playable MP4 of an appearance, cut on demand and kept. Raises SourceUnavailable."""
         footage = self._store.footage.get(appearance.case_id, appearance.footage_id)
-        start = max(0, appearance.start_ms - CLIP_LEAD_MS)
-        end = min(appearance.end_ms + CLIP_LEAD_MS, start + CLIP_MAX_MS, footage.facts.duration_ms)
-        target = self._clips / f"{footage.key}-{start}-{end}.mp4"
+        target = self._clip_file(footage, appearance)
         if not target.exists():
+            start, end = _clip_span(footage, appearance)
             source = self._source(footage)
             self._clips.mkdir(parents=True, exist_ok=True)
             self._media.cut_clip(source, footage.facts, start, end, target)
         return target
+
+    def playable(self, appearance: Appearance) -> str | None:
+        """Say what there is to play: ``original``, ``clip`` (cut when asked for), or None while the source is away."""
+        footage = self._store.footage.get(appearance.case_id, appearance.footage_id)
+        there = Path(footage.path).is_file()
+        if there and self._media.playable(footage.facts):
+            return "original"
+        return "clip" if there or self._clip_file(footage, appearance).exists() else None
 
     def playback(self, appearance: Appearance) -> Playback:
         """Return what to play for an appearance: the original where a browser plays it, else a clip."""
@@ -86,8 +93,18 @@ class Pictures:
             return Playback(self._source(footage), start / 1000, True)
         return Playback(self.clip(appearance), 0.0, False)
 
+    def _clip_file(self, footage: Footage, appearance: Appearance) -> Path:
+        start, end = _clip_span(footage, appearance)
+        return self._clips / f"{footage.key}-{start}-{end}.mp4"
+
     def _source(self, footage: Footage) -> Path:
         path = Path(footage.path)
         if not path.is_file():
             raise SourceUnavailable(f"{path} is not there: attach its drive, or run `vidsearch footage relink FOLDER`")
         return path
+
+
+def _clip_span(footage: Footage, appearance: Appearance) -> tuple[int, int]:
+    """Return where a clip begins and ends in its recording, in milliseconds."""
+    start = max(0, appearance.start_ms - CLIP_LEAD_MS)
+    return start, min(appearance.end_ms + CLIP_LEAD_MS, start + CLIP_MAX_MS, footage.facts.duration_ms)

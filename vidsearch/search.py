@@ -207,6 +207,10 @@ class Search:
         """Queue failed or cancelled jobs again."""
         self._stop(actor, case_id, "job.retry", job_ids, self._store.jobs.retry)
 
+    def resume(self, actor: Actor, case_id: str, job_ids: Sequence[int]) -> None:
+        """Queue paused jobs again."""
+        self._stop(actor, case_id, "job.resume", job_ids, self._store.jobs.resume)
+
     def pieces(self, footage: Footage) -> list[Segment]:
         """Return the pieces of a recording on the engine's fixed grid; a stream that cannot be sought is one piece."""
         length = footage.facts.duration_ms

@@ -98,7 +98,9 @@ def _http_error(error: HTTPException) -> tuple[str, int]:
     if status < 400:
         return "", status
     if status == 413:
-        return _error_page(status, f"At most {MAX_UPLOAD // 1024**2} MB can be sent at once. Send fewer photos at a time.")
+        return _error_page(
+            status, f"At most {MAX_UPLOAD // 1024**2} MB can be sent at once. Send fewer photos at a time."
+        )
     if status == 404 and error.description == type(error).description:
         return _error_page(status, "There is no such page.")
     return _error_page(status, error.description or "")

@@ -41,10 +41,15 @@ def coverage(row: FootageRow) -> list[Bar]:
 
 
 def _bar(span: ExaminedSpan, total: int) -> Bar:
-    tone = {SpanOutcome.EXAMINED: "seen", SpanOutcome.FAILED: "failed"}.get(span.outcome, "gap")
+    tone = span_tone(span)
     # A bar is at least as wide as can be seen: a hole of a second in a day must not vanish.
     width = max(1000 * (span.end_ms - span.start_ms) / total, 0 if tone == "seen" else 4)
     return Bar(round(1000 * span.start_ms / total, 2), round(width, 2), tone, span_words(span))
+
+
+def span_tone(span: ExaminedSpan) -> str:
+    """Return the colour of a span: ``seen``, ``gap`` or ``failed``."""
+    return {SpanOutcome.EXAMINED: "seen", SpanOutcome.FAILED: "failed"}.get(span.outcome, "gap")
 
 
 def span_words(span: ExaminedSpan) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from vidsearch.clock import local_zone
 from werkzeug.wrappers import Response as AnyResponse
 
-from vidsearch.clock import local_zone
 from vidsearch.errors import UsageError
 from vidsearch.search import Plan
 from vidsearch.states import JobState
@@ -126,9 +126,7 @@ def _file(folders: Sequence[str], text: str) -> Path:
     return path
 
 
-def _add_page(
-    form: dict[str, str] | None = None, problem: str | None = None, chosen: Sequence[str] = ()
-) -> str:
+def _add_page(form: dict[str, str] | None = None, problem: str | None = None, chosen: Sequence[str] = ()) -> str:
     app = vidsearch()
     folders = app.settings.footage_folders
     here = request.values.get("folder") or (str(roots(folders)[0]) if len(roots(folders)) == 1 else "")

@@ -9,6 +9,7 @@ from flask import url_for
 
 from vidsearch.model import Camera, SpanOutcome
 from vidsearch.timeline import FootageRow, Points, Timeline
+from web.figures import span_tone
 from web.filters import Filters
 from web.words import SPAN_OUTCOMES, plural
 
@@ -16,7 +17,7 @@ JOIN_MS = 1_500
 """Spans of the same kind this close together are drawn as one: recorders leave a second between files."""
 
 Span = list[Any]
-"""[start, end, tone, why] on the wall clock."""
+"""[start, end, tone, what, why] on the wall clock."""
 
 
 def lanes_json(
@@ -97,16 +98,15 @@ def _spans(row: FootageRow) -> list[Span]:
     end = row.footage.facts.duration_ms
     spans: list[Span] = []
     at = 0
-    for span in [*row.spans]:
+    for span in row.spans:
         if span.start_ms > at:
-            spans.append([zero + at, zero + span.start_ms, "open", "not searched yet"])
-        examined = span.outcome is SpanOutcome.EXAMINED
-        why = "" if examined else span.reason or SPAN_OUTCOMES[span.outcome]
-        spans.append([zero + span.start_ms, zero + span.end_ms, "seen" if examined else "gap", why])
+            spans.append([zero + at, zero + span.start_ms, "open", "not searched yet", ""])
+        words = "" if span.outcome is SpanOutcome.EXAMINED else SPAN_OUTCOMES[span.outcome]
+        spans.append([zero + span.start_ms, zero + span.end_ms, span_tone(span), words, span.reason])
         at = max(at, span.end_ms)
     if at < end:
-        why = row.errors[0] if row.errors else "not searched yet"
-        spans.append([zero + at, zero + end, "gap" if row.errors else "open", why])
+        failed = ["failed", SPAN_OUTCOMES[SpanOutcome.FAILED], row.errors[0]] if row.errors else None
+        spans.append([zero + at, zero + end, *(failed or ["open", "not searched yet", ""])])
     return spans
 
 

@@ -12,8 +12,21 @@ from vidsearch import clock
 from vidsearch.model import Camera, Footage, SpanOutcome, StartSource
 from vidsearch.timeline import AppearanceRow
 
-MONTHS = "January February March April May June July August September October November December".split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 FOOTAGE_STATES = {
     "new": ("not searched", "soft"),
@@ -49,6 +62,7 @@ PHOTO_OUTCOMES = {
     "several_faces": ("several faces", "ask"),
     "too_small": ("face too small", "no"),
     "too_blurred": ("face too blurred", "no"),
+    "other_person": ("enrolled as somebody else", "no"),
 }
 
 START_SOURCES = {
@@ -61,7 +75,7 @@ START_SOURCES = {
 SPAN_OUTCOMES = {
     SpanOutcome.EXAMINED: "examined",
     SpanOutcome.UNDECODABLE: "cannot be decoded",
-    SpanOutcome.GAP: "no pictures in the recording",
+    SpanOutcome.GAP: "no pictures",
     SpanOutcome.SKIPPED: "skipped",
     SpanOutcome.FAILED: "search failed",
 }
@@ -167,8 +181,6 @@ def by_day(rows: Iterable[AppearanceRow]) -> list[tuple[str, list[AppearanceRow]
     return [(name, list(group)) for name, group in groupby(rows, key=lambda row: day(row.start_time))]
 
 
-
-
 FILTERS: dict[str, Callable[..., Any]] = {
     "clock_time": clock_time,
     "day": day,
@@ -177,12 +189,13 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "offset": offset,
     "tenths": tenths,
     "recording_time": recording_time,
-    "length": length,
+    "lasting": length,
     "file_name": file_name,
     "similarity": similarity,
     "size": size,
     "plural": plural,
     "start_source": start_source,
+    "clock_words": clock_words,
     "is_estimated": is_estimated,
     "by_day": by_day,
     "footage_state": lambda value: FOOTAGE_STATES.get(value, (value, "soft")),

@@ -12,20 +12,20 @@ from vidsearch.model import Appearance
 from vidsearch.store.connection import Connection, Row
 from vidsearch.store.records import box_columns, box_of, listed
 
-_INSERT = """
-INSERT INTO appearances (id, case_id, person_id, camera_id, footage_id, at_ms, until_ms, start_ms, end_ms, best_ms,
-    best_track, left, top, width, height, face_px, face_id, similarity, detections, tracks, weak, engine,
-    engine_version, review)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+_KEY = ("id", "case_id", "footage_id", "engine")
+_VALUES = (
+    *("person_id", "camera_id", "at_ms", "until_ms", "start_ms", "end_ms", "best_ms", "best_track"),
+    *("left", "top", "width", "height", "face_px", "face_id", "similarity", "detections", "tracks", "weak"),
+    "engine_version",
+)
+_UPSERT = f"""
+INSERT INTO appearances ({", ".join((*_KEY, *_VALUES))}, review)
+VALUES ({", ".join(f"?{n}" for n in range(1, len(_KEY) + len(_VALUES) + 1))},
     (SELECT verdict FROM reviews WHERE appearance_id = ?1))
-ON CONFLICT (id) DO UPDATE SET person_id = excluded.person_id, camera_id = excluded.camera_id, at_ms = excluded.at_ms,
-    until_ms = excluded.until_ms, start_ms = excluded.start_ms, end_ms = excluded.end_ms, best_ms = excluded.best_ms,
-    best_track = excluded.best_track, left = excluded.left, top = excluded.top, width = excluded.width,
-    height = excluded.height, face_px = excluded.face_px, face_id = excluded.face_id, similarity = excluded.similarity,
-    detections = excluded.detections, tracks = excluded.tracks, weak = excluded.weak,
-    engine_version = excluded.engine_version
+ON CONFLICT (id) DO UPDATE SET ({", ".join(_VALUES)}) = ({", ".join(f"excluded.{name}" for name in _VALUES)})
+WHERE ({", ".join(_VALUES)}) IS NOT ({", ".join(f"excluded.{name}" for name in _VALUES)})
 """
-"""``review`` is missing from the update on purpose: a verdict stays."""
+"""Insert, or update what differs. ``review`` is missing from the update on purpose: a verdict stays."""
 
 
 class Appearances:
@@ -56,9 +56,10 @@ class Appearances:
             gone = held - {row.id for row in rows}
             self._db.run("DELETE FROM appearances WHERE id IN (SELECT value FROM json_each(?))", (listed(gone),))
             zero = self._zero_ms(footage_id)
-            self._db.many(_INSERT, (_columns(row, zero) for row in rows))
+            self._db.many(_UPSERT, (_columns(row, zero) for row in rows))
             known = self._reviews(footage_id)
-        return [changed(row, review=known.get(row.id)) for row in rows if row.id not in held]
+        new = [row for row in rows if row.id not in held]
+        return [changed(row, review=known[row.id]) if row.id in known else row for row in new]
 
     def review(self, case_id: str, appearance_id: str, verdict: str | None) -> Appearance:
         """Keep somebody's verdict on an appearance: ``confirmed``, ``rejected``, ``unsure``; None takes it back."""
@@ -239,9 +240,10 @@ def _columns(row: Appearance, zero_ms: int) -> tuple[object, ...]:
     return (
         row.id,
         row.case_id,
+        row.footage_id,
+        row.engine,
         row.person_id,
         row.camera_id,
-        row.footage_id,
         zero_ms + row.start_ms,
         zero_ms + row.end_ms,
         row.start_ms,
@@ -255,7 +257,6 @@ def _columns(row: Appearance, zero_ms: int) -> tuple[object, ...]:
         row.detections,
         json.dumps(row.tracks),
         int(row.weak),
-        row.engine,
         row.engine_version,
     )
 

@@ -3,7 +3,8 @@
 import { html, set, svg } from "./svg.js";
 
 const BAR = 5; // height of a coverage bar
-const FAN = 13; // people seen at the same moment peek out from behind each other by this much
+const FAN = 17; // people seen at the same moment peek out from behind each other by this much
+export const MARGIN = 14; // free room at the right end
 const ZOOMABLE_MS = 1500; // a cluster shorter than this is not taken apart by zooming
 
 export class Lanes {
@@ -40,10 +41,11 @@ export class Lanes {
     this.size = narrow ? 38 : many <= 8 ? 44 : many <= 20 ? 34 : 26;
     this.pad = narrow ? 28 : 12;
     this.height = this.pad + this.size + 22;
-    this.width = Math.max(50, this.plot.clientWidth || this.body.clientWidth - 128);
+    this.full = Math.max(50, this.plot.clientWidth);
+    this.width = this.full - (narrow ? 0 : MARGIN);
     this.clusters = null;
     const total = this.height * many;
-    set(this.plot, { viewBox: `0 0 ${this.width} ${total}`, height: total });
+    set(this.plot, { viewBox: `0 0 ${this.full} ${total}`, height: total });
     this.names.replaceChildren(...this.data.lanes.map((lane) => {
       const row = html("div", {}, html("span", { class: "name", dir: "auto", title: lane.name }, lane.name), html("small", { title: lane.note }, lane.note));
       row.style.height = `${this.height}px`;
@@ -66,7 +68,7 @@ export class Lanes {
   grid(x, ticks, selected) {
     const bottom = this.height * this.data.lanes.length;
     const lines = ticks.map(({ ms }) => svg("line", { class: "grid", x1: x(ms), x2: x(ms), y1: 0, y2: bottom }));
-    this.data.lanes.forEach((_, i) => lines.push(svg("line", { class: "lane", x1: 0, x2: this.width, y1: i * this.height + 0.5, y2: i * this.height + 0.5 })));
+    this.data.lanes.forEach((_, i) => lines.push(svg("line", { class: "lane", x1: 0, x2: this.full, y1: i * this.height + 0.5, y2: i * this.height + 0.5 })));
     this.layers.grid.replaceChildren(...lines);
     const at = this.data.id.indexOf(selected);
     const marks = at < 0 ? [] : [svg("line", { class: "cursor", x1: x(this.data.start[at]), x2: x(this.data.start[at]), y1: 0, y2: bottom })];
@@ -79,7 +81,7 @@ export class Lanes {
     this.data.lanes.forEach((lane, i) => {
       const y = (i + 1) * this.height - 14;
       let last = null;
-      for (const [from, to, tone, why] of lane.spans) {
+      for (const [from, to, tone, words, why] of lane.spans) {
         const left = Math.max(-4, x(from)), right = Math.min(this.width + 4, x(to));
         if (right < 0 || left > this.width) continue;
         if (last && last.tone === tone && left - last.right < 1.5) {
@@ -88,12 +90,11 @@ export class Lanes {
           continue;
         }
         const shape = svg("rect", { class: tone, x: left, y, width: Math.max(2, right - left), height: BAR, rx: BAR / 2 });
-        if (why) shape.append(svg("title", {}, why));
+        if (words) shape.append(svg("title", {}, why ? `${words}: ${why}` : words));
         shapes.push(shape);
         last = { tone, left, right, shape };
-        const text = why.length > 40 ? `${why.slice(0, 38)}…` : why;
-        if (tone === "gap" && right - left > 6.4 * text.length + 16) {
-          shapes.push(svg("text", { x: Math.max(0, left) + 8, y: y - 7 }, text));
+        if (tone !== "seen" && tone !== "open" && right - left > 6.4 * words.length + 16) {
+          shapes.push(svg("text", { x: Math.max(0, left) + 8, y: y - 6 }, words));
         }
       }
     });

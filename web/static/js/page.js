@@ -74,7 +74,7 @@ function follow(tag, table) {
       return;
     }
     tag.hidden = !state.open;
-    tag.querySelector("span").textContent = state.percent;
+    tag.querySelector("[data-percent]").textContent = state.percent;
     for (const [id, value] of [["progress", "value"], ["percent", "textContent"]]) {
       const shown = document.getElementById(id);
       if (shown) shown[value] = state.percent;

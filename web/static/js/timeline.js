@@ -20,7 +20,7 @@ let queued = 0, waiting = 0, asked = 0;
 const overview = new Overview(host, (from, to) => show(from, to));
 const lanes = new Lanes(host, { onSelect: choose, onZoom: (from, to) => show(from, to) });
 const zone = html("span", { class: "soft" });
-const buttons = [["−", "Zoom out", () => zoom(1 / 0.6)], ["+", "Zoom in", () => zoom(0.6)], ["All", "Show everything", all]];
+const buttons = [["\u2212", "Zoom out", () => zoom(1 / 0.6)], ["+", "Zoom in", () => zoom(0.6)], ["All", "Show everything", all]];
 host.append(html("div", { class: "foot" }, zone, html("span", { class: "soft hint" }, "Scroll to zoom, drag to move"), html("span", { class: "grow" }), ...buttons.map(([text, label, act]) => {
   const button = html("button", { type: "button", class: "pill", "aria-label": label, title: label }, text);
   button.addEventListener("click", act);
@@ -38,11 +38,12 @@ async function load(first) {
   data = await answer.json();
   clock = new Clock(data.zone);
   const [from, to] = data.extent;
-  const room = Math.max((to - from) * 0.02, 500);
-  whole = { from: from - room, to: to + room };
-  view = (first ? fromAddress() : view) ?? { ...whole };
   host.hidden = !data.lanes.length;
   if (host.hidden) return;
+  // Room for half a face at either end.
+  const room = Math.max(((to - from) * 30) / Math.max(200, lanes.plot.clientWidth), 500);
+  whole = { from: from - room, to: to + room };
+  view = (first ? fromAddress() : view) ?? { ...whole };
   zone.textContent = `Times in ${data.zone}`;
   lanes.body.setAttribute("aria-label", `Lanes by ${data.by}. Arrow keys move, plus and minus zoom, 0 shows everything, brackets choose the appearance before and after. The table below lists the same.`);
   overview.load(data, whole);
