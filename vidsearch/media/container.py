@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,8 @@ def check_file(path: Path) -> int:
     except OSError as exc:
         raise unavailable(path, exc) from exc
     if stat.S_ISDIR(found.st_mode):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise SourceUnavailable(f"{path} may not be listed by this user (permission denied)")
         raise UnreadableFootage("this is a folder, not a recording")
     if not stat.S_ISREG(found.st_mode):
         # Reading a pipe or a device may never end.

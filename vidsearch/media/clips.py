@@ -1,0 +1,123 @@
+"""Cut clips that every browser plays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import ffmpeg
+
+from vidsearch.errors import FFmpegFailed
+from vidsearch.media.container import opened, video_stream
+from vidsearch.media.ffmpeg import run
+from vidsearch.model import MediaFacts
+
+MARGIN_MS: Final = 10_000
+"""How long before the clip the recording is entered, so that a key frame lies in between; decoding cuts exactly."""
+
+MAX_SIDE: Final = 1920
+"""Clips are for looking at in a page; larger pictures are shrunk to this."""
+
+PLAYABLE: Final = {
+    "mp4": (frozenset({"h264"}), frozenset({"", "aac", "mp3"})),
+    "mov": (frozenset({"h264"}), frozenset({"", "aac"})),
+    "matroska": (frozenset({"vp8", "vp9"}), frozenset({"", "opus", "vorbis"})),
+}
+"""Container to the codecs of video and sound that Chrome, Firefox and Safari all play."""
+
+
+def playable_in_browser(facts: MediaFacts) -> bool:
+    """Tell whether browsers play a recording as it is, with the same times and the same way up as here."""
+    video, sound = PLAYABLE.get(facts.container, (frozenset(), frozenset()))
+    return (
+        facts.codec in video
+        and facts.audio_codec in sound
+        and facts.pixel_format in ("yuv420p", "yuvj420p")
+        and not (facts.interlaced or facts.mirrored or facts.estimated_times or facts.warning)
+        # Browsers count from the file's own zero, we from the first presentation time.
+        and abs(facts.origin_ms) < 100
+    )
+
+
+def cut_clip(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, out: Path) -> Path:
+    """Cut [start_ms, end_ms) of a recording into an MP4 (H.264, AAC) that plays in every browser.
+
+    The first picture is the first one at or after ``start_ms``; time 0 of the clip is ``start_ms``. It is written
+    under another name and then renamed, so ``out`` is never half a clip.
+
+    Raises FFmpegFailed, SourceUnavailable and the errors of opening a recording.
+    """
+    with opened(path) as container:
+        index = video_stream(container).index
+        has_sound = bool(container.streams.audio)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.stem}.{os.getpid()}.part.mp4")
+    try:
+        try:
+            _encode(path, facts, start_ms, end_ms, part, index, sound=has_sound)
+        except FFmpegFailed:
+            if not has_sound:
+                raise
+            # Damaged or exotic sound must not cost the picture.
+            _encode(path, facts, start_ms, end_ms, part, index, sound=False)
+        _check_has_picture(part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return out
+
+
+def _encode(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, part: Path, index: int, *, sound: bool) -> None:
+    enter_ms, options = _entrance(facts, start_ms)
+    # With -copyts times stay those of the file, and no gap of a TS is closed up behind our back.
+    zero = 0 if facts.estimated_times else facts.origin_ms
+    source = ffmpeg.input(str(path.absolute()), t=(end_ms - enter_ms) / 1000 + 2, copyts=None, **options)
+    begin, end = (zero + start_ms) / 1000, (zero + end_ms) / 1000
+    video = source[str(index)].filter("trim", start=begin, end=end).filter("setpts", f"PTS-({begin})/TB")
+    if facts.interlaced:
+        video = video.filter("bwdif", mode="send_frame")
+    width, height = _size(facts)
+    video = video.filter("scale", width, height).filter("setsar", 1).filter("format", "yuv420p")
+    streams = [video]
+    if sound:
+        streams.append(source["a:0"].filter("atrim", start=begin, end=end).filter("asetpts", f"PTS-({begin})/TB"))
+    sound_options: dict[str, Any] = {"acodec": "aac", "audio_bitrate": "96k", "ac": 2} if sound else {}
+    run(
+        ffmpeg.output(
+            *streams,
+            str(part.absolute()),
+            format="mp4",
+            vcodec="libx264",
+            preset="veryfast",
+            crf=23,
+            movflags="+faststart",
+            map_metadata=-1,
+            # By default times are rounded to a grid of the frame rate, which moves pictures of variable rates.
+            enc_time_base="1:90000",
+            video_track_timescale=90_000,
+            **sound_options,
+        )
+    )
+
+
+def _entrance(facts: MediaFacts, start_ms: int) -> tuple[int, dict[str, Any]]:
+    """Return where the recording is entered and ffmpeg's input options for that."""
+    enter_ms = max(0, start_ms - MARGIN_MS)
+    if facts.estimated_times:
+        return 0, {"r": f"{facts.fps:g}"}
+    if not enter_ms or not facts.seekable:
+        return 0, {}
+    return enter_ms, {"ss": enter_ms / 1000, "noaccurate_seek": None}
+
+
+def _size(facts: MediaFacts) -> tuple[int, int]:
+    """Return an even width and height, as H.264 with 4:2:0 colours needs."""
+    scale = min(1.0, MAX_SIDE / max(facts.width, facts.height))
+    return max(2, round(facts.width * scale / 2) * 2), max(2, round(facts.height * scale / 2) * 2)
+
+
+def _check_has_picture(part: Path) -> None:
+    with opened(part) as clip:
+        if not any(packet.size for packet in clip.demux(video_stream(clip))):
+            raise FFmpegFailed("there is no picture in this part of the recording")
