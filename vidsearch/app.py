@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from multiprocessing import get_context
 from typing import Any
@@ -44,7 +45,8 @@ class App:
         """Return the engine of the settings, made on first use. Raises ModelMissing where it cannot work."""
         with self._engine_lock:
             if self._engine is None:
-                self._engine = load_engine(self.settings, frames.FrameReader(), self._executor)
+                settings = replace(self.settings, cores=usable_cores(self.settings))
+                self._engine = load_engine(settings, frames.FrameReader(), self._executor)
             return self._engine
 
     @property

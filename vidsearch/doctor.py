@@ -63,9 +63,9 @@ def _models(settings: Settings) -> Finding:
 
 
 def _ffmpeg() -> Finding:
-    from vidsearch.media import ffmpeg
+    from vidsearch.media.ffmpeg import binary
 
-    return _try("ffmpeg", ffmpeg.binary, "pip install imageio-ffmpeg")
+    return _try("ffmpeg", binary, "pip install imageio-ffmpeg")
 
 
 def _data_folder(settings: Settings) -> list[Finding]:

@@ -102,10 +102,10 @@ class Submission:
             if size in sizes:
                 by_size.setdefault(size, []).append(path)
         for footage in missing:
-            path = next((p for p in by_size.get(footage.size, []) if self._same_content(footage, p)), None)
-            if path:
-                self._set_source(actor, footage, path)
-            yield Relinked(footage, path)
+            found = next((p for p in by_size.get(footage.size, []) if self._same_content(footage, p)), None)
+            if found:
+                self._set_source(actor, footage, found)
+            yield Relinked(footage, found)
 
     def remove(self, actor: Actor, case_id: str, footage_id: int, sweep: Callable[[], None]) -> None:
         """Remove a recording with everything learnt of it; the file itself is not touched, a copy of ours is deleted.

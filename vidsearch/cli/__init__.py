@@ -56,6 +56,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
+    except Exception as exc:  # the last resort: a bug, told in one line like everything else
+        _fail(f"internal error: {type(exc).__name__}: {exc}; --debug shows where", 1, debug)
+
 
 def _fail(message: str, exit_code: int, debug: bool) -> None:
     if debug:

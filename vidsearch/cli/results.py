@@ -46,7 +46,7 @@ def matches(
     as_csv: bool,
 ) -> None:
     """List appearances: one person on one camera from start to end. A match is a lead to check, never proof."""
-    query = Query(people, cameras, from_, to, min_similarity, weak)
+    query = Query(people=people, cameras=cameras, from_=from_, to=to, min_similarity=min_similarity, weak=weak)
     with ctx.open() as app:
         rows = app.timeline.appearances(ctx.case_id, query)
         coverage = app.timeline.footage(ctx.case_id) if not (as_json or as_csv) else []
