@@ -135,6 +135,7 @@ class Connection:
                 # second beside seconds of analysis, so the fsync of each costs nothing that anybody would notice.
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA cache_size = -32768")
                 # What is forgotten is overwritten, not only unlinked: names and matches of people.
                 connection.execute("PRAGMA secure_delete = ON")
             except BaseException:
