@@ -6,12 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vidsearch.model import BoundingBox, ExaminedSpan, SpanOutcome
+from vidsearch.model import Appearance, BoundingBox, ExaminedSpan, SpanOutcome
 from vidsearch.timeline import FootageRow
 from web.words import SPAN_OUTCOMES, recording_time
 
 FACE_MARGIN = 1.9
 """A cut-out face is this many times as large as its box, so that two of them show their faces at the same scale."""
+
+KEPT_REACH = 2.4
+"""The local engine keeps a face at its own size with surroundings, as many widths of it across; a test compares."""
+
+KEPT_FACE_PX = 320
+"""Wider faces are kept at this width, and with the picture's edge repeated where they stand at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,22 @@ def face_view(box: BoundingBox, width: int, height: int) -> str:
     top = (box.top + box.height / 2) * height - side / 2
     left, top = min(max(0.0, left), width - side), min(max(0.0, top), height - side)
     return f"{left:.2f} {top:.2f} {side:.2f} {side:.2f}"
+
+
+def kept_face(item: Appearance, width: int, height: int) -> tuple[float, float, float, float] | None:
+    """Return where in its picture of ``width`` × ``height`` the face kept of an appearance was: left, top and sides.
+
+    None where the engine does not say. The kept face is sharper than the kept picture, which is scaled down.
+    """
+    if item.engine != "local":
+        return None
+    x0, y0, x1, y1 = item.best_box.to_pixels(width, height)
+    around = (x1 - x0) * (KEPT_REACH - 1) / 2
+    if x1 - x0 > KEPT_FACE_PX:
+        side, middle = (x1 - x0) * KEPT_REACH, (y0 + y1) / 2
+        return x0 - around, middle - side / 2, side, side
+    left, top = max(0.0, x0 - around), max(0.0, y0 - around)
+    return left, top, min(float(width), x1 + around) - left, min(float(height), y1 + around) - top
 
 
 def coverage(row: FootageRow) -> list[Bar]:
@@ -58,4 +80,9 @@ def span_words(span: ExaminedSpan) -> str:
     return f"{words} ({span.reason})" if span.reason else words
 
 
-FIGURES: dict[str, Callable[..., Any]] = {"face_view": face_view, "coverage": coverage, "span_words": span_words}
+FIGURES: dict[str, Callable[..., Any]] = {
+    "face_view": face_view,
+    "kept_face": kept_face,
+    "coverage": coverage,
+    "span_words": span_words,
+}

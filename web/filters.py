@@ -25,6 +25,8 @@ class Filters:
     from_: str = ""
     to: str = ""
     min_similarity: float | None = None
+    footage: int | None = None
+    """Only in one recording."""
     weak: bool = False
     """Show what only resembles a weak photo, and nothing else."""
 
@@ -38,13 +40,15 @@ class Filters:
             from_=args.get("from", "").strip(),
             to=args.get("to", "").strip(),
             min_similarity=_similarity(args.get("min", "").strip()),
+            footage=args.get("footage", type=int),
             weak=args.get("weak") == "1",
         )
 
     @property
     def narrowed(self) -> bool:
         """Whether anything is left out on purpose."""
-        return bool(self.people or self.cameras or self.from_ or self.to or self.min_similarity is not None)
+        chosen = (self.people, self.cameras, self.from_, self.to, self.footage)
+        return any(chosen) or self.min_similarity is not None
 
     def query(self, page: int | None = None) -> Query:
         """Return the question for the read model: a page of rows, or everything."""
@@ -54,6 +58,7 @@ class Filters:
             from_=self.from_ or None,
             to=self.to or None,
             min_similarity=self.min_similarity,
+            footage_id=self.footage,
             weak=self.weak,
             limit=PAGE_SIZE if page else None,
             offset=PAGE_SIZE * (page - 1) if page else 0,
@@ -68,6 +73,7 @@ class Filters:
             "from": self.from_,
             "to": self.to,
             "min": None if self.min_similarity is None else f"{self.min_similarity:g}",
+            "footage": self.footage,
             "weak": "1" if self.weak else None,
             **changes,
         }

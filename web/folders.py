@@ -9,6 +9,8 @@ from pathlib import Path
 
 from werkzeug.exceptions import Forbidden, NotFound
 
+from vidsearch.media.scan import SUFFIXES, recordings_in
+
 MAX_ENTRIES = 2_000
 
 
@@ -24,7 +26,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a folder holds. ``trail`` leads to it from the allowed folder it is in."""
+    """What a folder holds. ``trail`` leads to it from the allowed folder it is in; ``files`` are recordings."""
 
     folder: Path
     trail: list[Path]
@@ -45,7 +47,7 @@ def allowed(folders: Sequence[str], text: str) -> Path:
     if not path.is_absolute():
         raise Forbidden("Name the file or folder with its full path.")
     real = Path(os.path.realpath(path))
-    if not any(real.is_relative_to(root) for root in _roots(folders)):
+    if not _is_inside(folders, real):
         raise Forbidden("This is not in a folder that recordings may be added from; `footage_folders` lists them.")
     if not real.exists():
         raise NotFound(f"{real}: no such file or folder.")
@@ -61,14 +63,26 @@ def listing(folders: Sequence[str], text: str) -> Listing:
     trail = [p for p in [*reversed(folder.parents), folder] if p.is_relative_to(root)]
     found_folders, found_files = [], []
     try:
-        names = sorted(os.listdir(folder), key=str.casefold)
+        names = sorted((path.name for path in folder.iterdir()), key=str.casefold)
     except OSError as exc:
         raise Forbidden(f"{folder} cannot be read: {exc.strerror or exc}.") from exc
-    for name in [name for name in names if not name.startswith(".")][:MAX_ENTRIES]:
+    names = [name for name in names if not name.startswith(".")]
+    for name in names[:MAX_ENTRIES]:
         entry = _entry(folders, folder / name)
-        if entry is not None:
-            (found_folders if entry.path.is_dir() else found_files).append(entry)
+        if entry is not None and entry.path.is_dir():
+            found_folders.append(entry)
+        elif entry is not None and entry.path.suffix.lower() in SUFFIXES:
+            found_files.append(entry)
     return Listing(folder, trail, found_folders, found_files, len(names) > MAX_ENTRIES)
+
+
+def recordings(folders: Sequence[str], text: str) -> list[Path]:
+    """Return a file as it is, or the recordings in a folder and below; what a link leads to outside is left out."""
+    path = allowed(folders, text)
+    if path.is_file():
+        return [path]
+    below = [Path(os.path.realpath(found)) for found in recordings_in([path])]
+    return [found for found in below if found.is_file() and _is_inside(folders, found)]
 
 
 def roots(folders: Sequence[str]) -> list[Path]:
@@ -78,6 +92,10 @@ def roots(folders: Sequence[str]) -> list[Path]:
 
 def _roots(folders: Sequence[str]) -> list[Path]:
     return [Path(os.path.realpath(Path(folder).expanduser())) for folder in folders if folder]
+
+
+def _is_inside(folders: Sequence[str], real: Path) -> bool:
+    return any(real.is_relative_to(root) for root in _roots(folders))
 
 
 def _entry(folders: Sequence[str], path: Path) -> Entry | None:

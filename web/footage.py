@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
-from vidsearch.clock import local_zone
 from werkzeug.wrappers import Response as AnyResponse
 
+from vidsearch.clock import local_zone
 from vidsearch.errors import UsageError
 from vidsearch.search import Plan
 from vidsearch.states import JobState
 from web.current import actor, case_id, search_state, vidsearch
-from web.folders import allowed, listing, roots
+from web.folders import listing, recordings, roots
 from web.words import length, plural
 
 blueprint = Blueprint("footage", __name__)
@@ -70,7 +69,9 @@ def add() -> AnyResponse | tuple[str, int]:
     try:
         if not chosen:
             raise UsageError("choose a recording")
-        paths = [_file(folders, text) for text in chosen]
+        paths = [path for text in chosen for path in recordings(folders, text)]
+        if not paths:
+            raise UsageError("there are no recordings in this folder")
         results = list(
             vidsearch().submission.add(
                 actor(),
@@ -110,20 +111,13 @@ def ask_remove(footage_id: int) -> str:
 def remove(footage_id: int) -> AnyResponse:
     """Remove a recording from the case; the file stays."""
     app = vidsearch()
-    app.submission.remove(actor(), case_id(), footage_id, app.engine().purge_footage)
+    app.submission.remove(actor(), case_id(), footage_id, app.forgetting.sweep)
     flash("The recording is removed from the case. The file was not touched.", "ok")
     return redirect(url_for("footage.index"), 303)
 
 
 def _plan() -> Plan:
     return vidsearch().search.plan(case_id(), threshold=vidsearch().threshold)
-
-
-def _file(folders: Sequence[str], text: str) -> Path:
-    path = allowed(folders, text)
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: open it and choose recordings")
-    return path
 
 
 def _add_page(form: dict[str, str] | None = None, problem: str | None = None, chosen: Sequence[str] = ()) -> str:

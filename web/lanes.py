@@ -24,7 +24,7 @@ def lanes_json(
     timeline: Timeline, case_id: str, filters: Filters, cameras: Sequence[Camera], zone: str
 ) -> dict[str, Any]:
     """Return lanes, coverage and appearances for the chosen filters; times are UTC milliseconds."""
-    footage = [row for row in timeline.footage(case_id) if not filters.cameras or row.camera.id in filters.cameras]
+    footage = [row for row in timeline.footage(case_id) if _is_wanted(row, filters)]
     points = timeline.points(case_id, filters.query())
     people = {row.person.id: row.person.name for row in timeline.people(case_id)}
     names = {camera.id: camera.name for camera in cameras}
@@ -46,6 +46,10 @@ def lanes_json(
         "face": url_for("media.track", appearance_id="ID", kind="face"),
         "page": url_for("timeline.appearance", appearance_id="ID"),
     }
+
+
+def _is_wanted(row: FootageRow, filters: Filters) -> bool:
+    return (not filters.cameras or row.camera.id in filters.cameras) and filters.footage in (None, row.footage.id)
 
 
 def _extent(footage: Sequence[FootageRow], points: Points) -> list[int]:

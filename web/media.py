@@ -61,7 +61,8 @@ def _jpeg(content: bytes) -> Response:
     response = Response(content, mimetype="image/jpeg")
     response.set_etag(hashlib.sha256(content).hexdigest()[:24])
     response.headers["Cache-Control"] = f"private, max-age={KEPT_FOR_S}"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def _video(path: Path) -> Response:

@@ -23,11 +23,14 @@ def make_server(flask: Flask, host: str, port: int) -> BaseWSGIServer:
     """
     if not is_loopback(host):
         raise UsageError(
-            f"vidsearch serves this machine only (127.0.0.1 or ::1) until people can log in; it does not listen on {host}"
+            "until people can log in, vidsearch serves this machine only (127.0.0.1 or ::1); "
+            f"it does not listen on {host}"
         )
     try:
+        # A name may stand for two addresses; one is enough, and has one port.
+        address = "127.0.0.1" if host.strip(".").lower() == "localhost" else host.strip("[]")
         return create_server(
-            flask, host=host.strip("[]"), port=port, threads=THREADS, max_request_body_size=MAX_BODY, ident=None
+            flask, host=address, port=port, threads=THREADS, max_request_body_size=MAX_BODY, ident=None
         )
     except OSError as exc:
         raise UsageError(f"cannot listen on {host}, port {port} ({exc.strerror or exc}); try another --port") from exc

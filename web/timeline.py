@@ -34,6 +34,7 @@ def index() -> str:
         people=people,
         pills=shown,
         cameras=cameras,
+        recording=vidsearch().store.footage.get(case_id(), filters.footage) if filters.footage else None,
         zone=display_zone(cameras),
         total=timeline.count(case_id(), Filters(weak=filters.weak).query()),
         weak=timeline.count(case_id(), Filters(weak=True).query()),

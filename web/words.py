@@ -104,7 +104,8 @@ def period(row: AppearanceRow) -> str:
     same = start.date() == end.date() and start.utcoffset() == end.utcoffset()
     if not same:
         return f"{when(row.start_time)} to {when(row.end_time)}"
-    return f"{start.day} {MONTHS[start.month - 1][:3]} {start.year}, {start:%H:%M:%S} to {end:%H:%M:%S} {offset(row.start_time)}"
+    date = f"{start.day} {MONTHS[start.month - 1][:3]} {start.year}"
+    return f"{date}, {start:%H:%M:%S} to {end:%H:%M:%S} {offset(row.start_time)}"
 
 
 def offset(iso: str) -> str:

@@ -3,7 +3,7 @@
 const listing = document.getElementById("listing");
 const all = document.getElementById("all");
 const told = document.getElementById("chosen");
-const boxes = [...(listing?.querySelectorAll("input[type=checkbox]") ?? [])];
+const boxes = [...(listing?.querySelectorAll("input[type=checkbox]:not([data-folder])") ?? [])];
 
 function tell() {
   const count = boxes.filter((box) => box.checked).length;

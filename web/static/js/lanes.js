@@ -13,7 +13,7 @@ export class Lanes {
     this.onZoom = onZoom;
     this.names = html("div", { class: "names" });
     this.plot = svg("svg", { class: "plot", "aria-hidden": "true" });
-    this.layers = Object.fromEntries(["grid", "bars", "hits", "marks"].map((name) => [name, svg("g")]));
+    this.layers = Object.fromEntries(["grid", "bars", "marks", "hits"].map((name) => [name, svg("g")]));
     this.plot.append(...Object.values(this.layers));
     this.body = html("div", { class: "body", tabindex: "0", role: "group" }, this.names, this.plot);
     host.append(this.body);

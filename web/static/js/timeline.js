@@ -44,7 +44,7 @@ async function load(first) {
   const room = Math.max(((to - from) * 30) / Math.max(200, lanes.plot.clientWidth), 500);
   whole = { from: from - room, to: to + room };
   view = (first ? fromAddress() : view) ?? { ...whole };
-  zone.textContent = `Times in ${data.zone}`;
+  zone.textContent = `Times in ${data.zone.replace(/^Etc\//, "")}`;
   lanes.body.setAttribute("aria-label", `Lanes by ${data.by}. Arrow keys move, plus and minus zoom, 0 shows everything, brackets choose the appearance before and after. The table below lists the same.`);
   overview.load(data, whole);
   lanes.load(data, clock);
