@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vidsearch.engines.local.align import cut_around
 from vidsearch.engines.local.boxes import Box, clamped, grown
 from vidsearch.engines.local.describe import Describer
-from vidsearch.engines.local.detect import Found, find_in, tiles, windows_over
+from vidsearch.engines.local.detect import Found, Window, find_in
 from vidsearch.engines.local.faces import Faces
 from vidsearch.engines.local.gate import Gate
 from vidsearch.engines.local.identity import SamePerson
@@ -26,6 +26,7 @@ from vidsearch.engines.local.quality import frontal, sharpness, shot_quality
 from vidsearch.engines.local.reading import Frame, Reader
 from vidsearch.engines.local.shots import Shot
 from vidsearch.engines.local.track import GAP_MS, LiveTrack, Tracker
+from vidsearch.engines.local.windows import Turns, windows_over
 from vidsearch.errors import EngineError
 from vidsearch.model import MediaFacts
 
@@ -36,6 +37,10 @@ LEAD_MS = 1_600
 
 SWEEP_MS = 20_000
 """Every so often the whole picture is looked at, for faces that came in without moving much."""
+
+_BUDGET = 5
+"""Windows looked at in one picture, besides those of followed faces. Where more is moving they take turns, so that a
+shaking camera or a cloud over the sun costs recall of a fraction of a second and not hours of time."""
 
 _KEPT_SIDE = 1280
 """Longer side of the picture kept of a track, pixels."""
@@ -71,11 +76,12 @@ class RangeAnalysis:
     def __init__(self, task: AnalyseTask, faces: Faces) -> None:
         self._task = task
         self._faces = faces
-        self._gate = Gate()
+        self._gate = Gate(task.sample_ms)
         self._tracker = Tracker(SamePerson(faces))
         self._describer = Describer(task.footage_key, task.version, task.start_ms, task.end_ms, faces)
         self._pieces: list[Piece] = []
         self._swept = -1
+        self._turns = Turns(_BUDGET)
         self._size = (task.facts.width, task.facts.height)
 
     def run(self, stopped: Callable[[], bool]) -> RangeResult:
@@ -112,17 +118,20 @@ class RangeAnalysis:
             if frame.ms >= self._task.start_ms:
                 self._take_shot(frame.ms, rgb, track, face, small)
 
-    def _windows(self, frame: Frame, moving: list[Box]) -> list[tuple[int, int, int, int]]:
+    def _windows(self, frame: Frame, moving: list[Box]) -> list[Window]:
+        """Return where to look in a picture: at followed faces, where it moves, and now and then everywhere."""
         sweep = frame.ms // SWEEP_MS
         if sweep != self._swept:
             self._swept = sweep
-            whole = (0, 0, frame.width, frame.height)
-            return list(dict.fromkeys([*tiles(frame.width, frame.height), whole]))
+            moving = [(0.0, 0.0, float(frame.width), float(frame.height))]
         followed = [
             grown(track.expected(frame.ms), _LOOK_AROUND * (track.box[2] - track.box[0]))
             for track in self._tracker.live
         ]
-        return windows_over([*moving, *followed], frame.width, frame.height)
+        certain = windows_over(followed, frame.width, frame.height)
+        return certain + [
+            window for window in self._turns.next(moving, frame.width, frame.height) if window not in certain
+        ]
 
     def _take_shot(self, ms: int, rgb: Pixels, track: LiveTrack, face: Found, small: _Once) -> None:
         turned = frontal(face.points)

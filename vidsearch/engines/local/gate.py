@@ -1,9 +1,10 @@
 """Say where a picture moves, so that only there faces are looked for.
 
-The picture is averaged down to a small brightness map and compared with a background that is learnt as it goes: fast
-where nothing moves (light drifts), slowly where something does (somebody who stands still is not forgotten for
-minutes). What counts as movement adapts to each place: sensor noise, rain and leaves raise the bar there, up to
-a limit.
+The picture is averaged down to a small brightness map and compared with a background that is learnt as it goes. A place
+is of interest while it differs from the background and for a few seconds after it last changed; then it becomes
+background, whether it is a parked car, a lamp switched on, or somebody who sits still and whom the detector has looked
+at fifteen times by then. The slightest movement makes it differ again. What counts as movement adapts to each place:
+sensor noise, rain and leaves raise the bar there, up to a limit.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from vidsearch.engines.local.boxes import Box
 _LONGER_SIDE = 240
 """Cells along the picture's longer side: 8 pixels a cell at 1080p, so that a face of 25 px covers three."""
 
-_LEARN_STILL = 0.05
-"""Share of a new picture in the background where nothing moves: 4 s at 5 pictures a second."""
+_LEARN = 0.05
+"""Share of a new picture in the background where nothing differs: light drifts."""
 
-_LEARN_MOVING = 0.004
-"""The same where something moves: some 50 s, about the length of a range."""
+_STILL_MS = 3_000
+"""A place that differs and has not changed for this long becomes background."""
 
 _LEARN_NOISE = 0.02
 _NOISE_FACTOR = 4.0
@@ -53,10 +54,13 @@ class Motion:
 class Gate:
     """Compares each picture with the scene as learnt so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, sample_ms: int) -> None:
+        """``sample_ms``: time between two pictures."""
+        self._patience = max(2, round(_STILL_MS / sample_ms))
         self._background: NDArray[np.float32] | None = None
         self._previous: NDArray[np.uint8] = np.zeros((1, 1), np.uint8)
         self._noise: NDArray[np.float32] = np.zeros((1, 1), np.float32)
+        self._still: NDArray[np.int16] = np.zeros((1, 1), np.int16)
 
     def look(self, luma: NDArray[np.uint8]) -> Motion:
         """Return where a picture (brightness, height × width) moves. In the first one, everything does."""
@@ -66,6 +70,7 @@ class Gate:
         if self._background is None or self._background.shape != cells.shape:
             self._background = cells.astype(np.float32)
             self._noise = np.full(cells.shape, 0.5, np.float32)
+            self._still = np.zeros(cells.shape, np.int16)
             self._previous = cells
             return Motion([everything], cut=False)
         step = np.asarray(cv2.absdiff(cells, self._previous), np.uint8)
@@ -73,8 +78,7 @@ class Gate:
         if float(step.mean()) > _CUT_MEAN or float((step > _MOST).mean()) > _CUT_SHARE:
             self._background = cells.astype(np.float32)
             return Motion([everything], cut=True)
-        moving = self._moving(cells)
-        self._learn(cells, step, moving)
+        moving = self._learn(self._background, cells, step)
         return Motion(self._regions(moving, width / cells.shape[1], height / cells.shape[0]), cut=False)
 
     @staticmethod
@@ -85,16 +89,19 @@ class Gate:
         small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.GaussianBlur(small, (3, 3), 0), np.uint8)
 
-    def _moving(self, cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        assert self._background is not None
+    def _learn(
+        self, background: NDArray[np.float32], cells: NDArray[np.uint8], step: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Return which cells are of interest, and learn from the picture."""
         bar = np.clip(self._noise * _NOISE_FACTOR + _LEAST / 2, _LEAST, _MOST)
-        return np.asarray(np.abs(cells - self._background) > bar, np.uint8)
-
-    def _learn(self, cells: NDArray[np.uint8], step: NDArray[np.uint8], moving: NDArray[np.uint8]) -> None:
-        assert self._background is not None
-        rate = np.where(moving, np.float32(_LEARN_MOVING), np.float32(_LEARN_STILL))
-        self._background += (cells - self._background) * rate
+        off = cells - background
+        differs = np.abs(off) > bar
+        self._still += 1
+        self._still[step > bar] = 0
+        settled = self._still >= self._patience
+        background += off * np.where(differs, settled, np.float32(_LEARN))
         self._noise += (step - self._noise) * np.float32(_LEARN_NOISE)
+        return np.asarray(differs & ~settled, np.uint8)
 
     @staticmethod
     def _regions(moving: NDArray[np.uint8], scale_x: float, scale_y: float) -> list[Box]:

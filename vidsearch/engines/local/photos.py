@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from vidsearch.engines.local.align import cut_around
 from vidsearch.engines.local.boxes import Box
-from vidsearch.engines.local.detect import Found, distinct, find_in, tiles
+from vidsearch.engines.local.detect import Found, distinct, find_in
 from vidsearch.engines.local.faces import Faces
 from vidsearch.engines.local.quality import frontal, sharpness
 from vidsearch.engines.local.verify import SURE
+from vidsearch.engines.local.windows import tiles
 from vidsearch.errors import FaceTooBlurred, FaceTooSmall, NoFaceFound, PhotoRefused, SeveralFaces, UsageError
 from vidsearch.model import BoundingBox, FaceDescription, Picture
 
