@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from vidsearch.engines.local.boxes import Box, covered, iou
+from vidsearch.engines.local.quiet import quiet
 
 Pixels = NDArray[np.uint8]
 
@@ -56,8 +57,9 @@ class BlazeFace:
 
     def __init__(self, model: Path, threshold: float) -> None:
         """``threshold``: least score, 0 to 1."""
-        self._interpreter = Interpreter(str(model), num_threads=1)
-        self._interpreter.allocate_tensors()
+        with quiet():
+            self._interpreter = Interpreter(str(model), num_threads=1)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         outputs = {int(d["shape"][-1]): d["index"] for d in self._interpreter.get_output_details()}
         self._regressors, self._scores = outputs[4 + 2 * _POINTS], outputs[1]
