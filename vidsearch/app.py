@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cached_property
-from multiprocessing import get_context
 from typing import Any
 
 from vidsearch.engine import Engine
@@ -149,11 +148,9 @@ class App:
         self.close()
 
     def _executor(self) -> Executor:
-        from vidsearch.engines.local.worker import start_worker
+        from vidsearch.engines.local.worker import WorkerPool
 
-        return ProcessPoolExecutor(
-            usable_cores(self.settings), mp_context=get_context("spawn"), initializer=start_worker
-        )
+        return WorkerPool(usable_cores(self.settings))
 
 
 def open_app(settings: Settings, *, actor: Actor) -> App:
