@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,24 +137,26 @@ class Runs:
             return self._executor.submit(analyse_range, task)
 
     def _collect(self, token: str, run: _Open) -> None:
-        """Store a finished run's result, then tell of it."""
-        try:
-            result = run.future.result()
-            self._keep(run.of, result)
-        except CancelledError:
+        """Store a finished run's result, then tell of it.
+
+        A StoreError, such as a full disk, is not the run's: it passes to the caller and the result is kept for the next
+        time. Whatever else a worker met is this run's failure, and stops no other.
+        """
+        if run.future.cancelled():
             self._open.pop(token, None)
             return
-        except BrokenExecutor:
-            if run.attempts < _ATTEMPTS:
-                run.attempts += 1
-                run.future = self._submit(run.task)
-                return
+        error = run.future.exception()
+        if isinstance(error, BrokenExecutor) and run.attempts < _ATTEMPTS:
+            run.attempts += 1
+            run.future = self._submit(run.task)
+        elif isinstance(error, BrokenExecutor):
             self._finish(token, "a worker process died twice on this part; is there enough memory?")
-        except VidsearchError as exc:
-            self._finish(token, str(exc))
-        except Exception as exc:  # whatever a worker met is this run's failure, not the manager's
-            self._finish(token, f"the analysis failed: {type(exc).__name__}: {exc}")
+        elif isinstance(error, VidsearchError):
+            self._finish(token, str(error))
+        elif error is not None:
+            self._finish(token, f"the analysis failed: {type(error).__name__}: {error}")
         else:
+            self._keep(run.of, run.future.result())
             self._finish(token, None)
 
     def _keep(self, of: Range, result: RangeResult) -> None:
