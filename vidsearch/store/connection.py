@@ -6,8 +6,8 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from vidsearch.errors import DatabaseUnusable, DiskFull, IllegalTransition, Stor
 
 BUSY_S = 30.0
 """How long a statement waits for another process's transaction. Ours take milliseconds; slow disks may need seconds."""
+
+OLDEST_SQLITE = (3, 37, 0)
+"""STRICT tables came with it."""
 
 LITTLE_SPACE = 4 * 1024 * 1024
 """With less free than this, in bytes, an input/output error is taken for a full disk: the write-ahead log and its index
@@ -35,6 +38,12 @@ class Connection:
     """
 
     def __init__(self, path: Path) -> None:
+        """Nothing is opened yet. Raises DatabaseUnusable where this Python's SQLite is too old."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise DatabaseUnusable(
+                f"this Python has SQLite {sqlite3.sqlite_version}, and {'.'.join(map(str, OLDEST_SQLITE))} or newer is "
+                "needed; use a newer Python"
+            )
         self.path = path
         self.queries = load_queries()
         self._lock = threading.Lock()
@@ -52,6 +61,11 @@ class Connection:
         """Run a statement and return its first row, or None; the statement ends, whatever rows are left."""
         rows = self.all(sql, parameters)
         return rows[0] if rows else None
+
+    def each(self, sql: str, parameters: Parameters = ()) -> Generator[Row, None, None]:
+        """Run a statement and yield its rows as they are found. Close the iterator before writing."""
+        with self.translated(), closing(self.raw().execute(sql, parameters)) as cursor:
+            yield from cursor
 
     def run(self, sql: str, parameters: Parameters = ()) -> int:
         """Run a statement and return how many rows it changed."""
@@ -75,28 +89,34 @@ class Connection:
         """Whether this thread is inside ``atomic()``."""
         return self.raw().in_transaction
 
-    @contextmanager
-    def atomic(self) -> Iterator[None]:
-        """Make everything in the block happen, or nothing of it. Inside another block it is a part that can fail alone.
+    def atomic(self) -> AbstractContextManager[None]:
+        """Make everything in the block happen, or nothing. Inside another block it is a part that can fail alone."""
+        return self._part() if self.in_transaction else self._transaction()
 
-        The write lock is taken at the start: a transaction that reads first and writes later could find that another
-        process wrote in between, and SQLite would refuse it without waiting.
-        """
-        nested = self.in_transaction
-        begin, end, undo = (
-            ("SAVEPOINT part", "RELEASE part", ("ROLLBACK TO part", "RELEASE part"))
-            if nested
-            else ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
-        )
-        self.run(begin)
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         try:
+            # The write lock is taken at the start: a transaction that reads first and writes later could find that
+            # another process wrote in between, and SQLite would refuse it without waiting.
+            self.run("BEGIN IMMEDIATE")
             yield
-            self.run(end)
+            self.run("COMMIT")
         except BaseException:
             # A full disk ends the whole transaction by itself; then there is nothing left to undo.
             if self.in_transaction:
-                for statement in undo:
-                    self.run(statement)
+                self.run("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _part(self) -> Iterator[None]:
+        self.run("SAVEPOINT part")
+        try:
+            yield
+            self.run("RELEASE part")
+        except BaseException:
+            if self.in_transaction:
+                self.run("ROLLBACK TO part")
+                self.run("RELEASE part")
             raise
 
     # -- connections ---------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from contextlib import closing
 from typing import Any
 
 from vidsearch.errors import IllegalTransition, LeaseLost, UnknownRecord
@@ -15,6 +16,20 @@ from vidsearch.store.records import listed, now_ms
 
 _OPEN_SQL = "state IN ('queued', 'preparing', 'uploading', 'searching', 'collecting')"
 """Word for word the condition of the index ``jobs_open``, or SQLite would not use it."""
+
+_CLAIMABLE = f"""
+engine = :engine AND {_OPEN_SQL}
+AND (lease_owner IS NULL OR lease_until_ms < :now OR lease_owner IN (SELECT value FROM json_each(:dead)))
+"""
+"""Queued jobs have no lease; an active one may be taken when its lease is gone, has run out, or is a dead worker's."""
+
+_CLAIM = f"""
+UPDATE jobs
+SET state = CASE state WHEN 'queued' THEN 'preparing' ELSE state END,
+    lease_owner = :owner, lease_until_ms = :until, updated_ms = :now
+WHERE id = (SELECT id FROM jobs WHERE {_CLAIMABLE} {{chosen}} ORDER BY id LIMIT 1)
+RETURNING *
+"""
 
 _CHANGES = frozenset({"run_ref", "error"})
 """Columns that a move may set along with the state."""
@@ -105,31 +120,26 @@ class Jobs:
             job_ids: Only these jobs.
             dead_owners: Owners known not to live any more.
         """
-        chosen = "" if job_ids is None else "AND id IN (SELECT value FROM json_each(:job_ids))"
         now = now_ms()
-        row = self._db.one(
-            f"""
-            UPDATE jobs
-            SET state = CASE state WHEN 'queued' THEN 'preparing' ELSE state END,
-                lease_owner = :owner, lease_until_ms = :until, updated_ms = :now
-            WHERE id = (
-                SELECT id FROM jobs
-                WHERE engine = :engine AND {_OPEN_SQL} {chosen}
-                  AND (lease_owner IS NULL OR lease_until_ms < :now
-                       OR lease_owner IN (SELECT value FROM json_each(:dead)))
-                ORDER BY id LIMIT 1)
-            RETURNING *
-            """,
-            {
-                "owner": owner,
-                "until": now + lease_ms,
-                "now": now,
-                "engine": engine,
-                "dead": listed(dead_owners),
-                "job_ids": None if job_ids is None else listed(job_ids),
-            },
-        )
-        return _job(row) if row else None
+        values = {
+            "owner": owner,
+            "until": now + lease_ms,
+            "now": now,
+            "engine": engine,
+            "dead": listed(dead_owners),
+        }
+        if job_ids is None:
+            row = self._db.one(_CLAIM.format(chosen=""), values)
+            return _job(row) if row else None
+        wanted = set(job_ids)
+        while True:
+            job_id = self._first_in(wanted, f"SELECT id FROM jobs WHERE {_CLAIMABLE} ORDER BY id", values)
+            if job_id is None:
+                return None
+            row = self._db.one(_CLAIM.format(chosen="AND id = :only"), {**values, "only": job_id})
+            if row:
+                return _job(row)
+            # Another worker was quicker; look for the next.
 
     def move(self, job: Job, state: JobState, *, owner: str, **changes: str | None) -> Job:
         """Move a job from the state it was read in, if it is still there and still ``owner``'s; return it as it is now.
@@ -247,12 +257,10 @@ class Jobs:
 
     def any_open(self, engine: str, job_ids: Iterable[int] | None = None) -> bool:
         """Whether an engine has open jobs (among ``job_ids``), whoever works on them."""
-        chosen = "" if job_ids is None else "AND id IN (SELECT value FROM json_each(:job_ids))"
-        row = self._db.one(
-            f"SELECT 1 FROM jobs WHERE engine = :engine AND {_OPEN_SQL} {chosen} LIMIT 1",
-            {"engine": engine, "job_ids": None if job_ids is None else listed(job_ids)},
-        )
-        return row is not None
+        open_ids = f"SELECT id FROM jobs WHERE engine = :engine AND {_OPEN_SQL} ORDER BY id"
+        if job_ids is None:
+            return self._db.one(f"{open_ids} LIMIT 1", {"engine": engine}) is not None
+        return self._first_in(set(job_ids), open_ids, {"engine": engine}) is not None
 
     def owners(self) -> builtins.list[str]:
         """Return everybody who holds a lease."""
@@ -274,6 +282,11 @@ class Jobs:
         return float(row["recording_ms"] / row["working_ms"])
 
     # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _first_in(self, wanted: Set[int], query: str, values: dict[str, Any]) -> int | None:
+        """Return the first id of a query that is wanted. Thousands of ids are faster to look up here than in SQL."""
+        with closing(self._db.each(query, values)) as rows:
+            return next((row["id"] for row in rows if row["id"] in wanted), None)
 
     def _set(self, job: Job, owner: str, state: JobState, changes: dict[str, str | None]) -> Job:
         unknown = set(changes) - _CHANGES
