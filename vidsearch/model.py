@@ -234,6 +234,10 @@ class MediaFacts:
     estimated_times: bool = False
     """The stream has no timestamps; times come from a frame rate."""
     seekable: bool = True
+    joined: bool = False
+    """Its clock starts again on the way: recordings joined into one file. Times are counted on."""
+    readable_ms: int | None = None
+    """How far a truncated recording can be read; None where it is whole."""
     created: str | None = None
     """Creation time as the container gives it, ISO 8601."""
     pixel_format: str = ""

@@ -20,6 +20,9 @@ SPEED_GUESS = 12.0
 """Seconds of 1920x1080 recording analysed in a second of one core, until this data folder has its own history.
 Measured with the local engine on 15 pictures a second, H.264."""
 
+START_S = 2.0
+"""What it takes to start workers and load models."""
+
 FULL_HD = 1920 * 1080
 
 DISK_BYTES_PER_HOUR = 30_000_000
@@ -67,6 +70,9 @@ class Progress:
     """How far the jobs of a case, or some of them, have come."""
 
     done_ms: float
+    """Length of recording nothing more will be done about, whether it went well or not."""
+    searched_ms: int
+    """Length of recording searched."""
     total_ms: int
     counts: dict[JobState, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -190,6 +196,7 @@ class Search:
         totals = self._store.jobs.totals(case_id, job_ids)
         return Progress(
             done_ms=sum(length for state, (_, length) in totals.items() if state not in OPEN),
+            searched_ms=totals.get(JobState.SUCCEEDED, (0, 0))[1],
             total_ms=sum(length for _, length in totals.values()),
             counts={state: jobs for state, (jobs, _) in totals.items()},
             errors=self._store.jobs.errors(case_id, job_ids),
@@ -262,12 +269,12 @@ class Search:
         for footage, pieces in plan.segments:
             size = footage.facts.width * footage.facts.height / FULL_HD
             work += sum(piece.end_ms - piece.start_ms for piece in pieces) * (1.0 if speed else max(0.1, size))
-        expected = work / 1000 / (speed or SPEED_GUESS) / max(1, min(self._cores, plan.pieces))
+        expected = START_S + (work / 1000 / (speed or SPEED_GUESS)) / max(1, min(self._cores, plan.pieces))
         disk = round(self._bytes_per_hour(plan.case_id) * plan.total_ms / 3_600_000)
         return replace(plan, expected_s=expected, disk_bytes=disk)
 
     def _bytes_per_hour(self, case_id: str) -> float:
-        done = self.progress(case_id).done_ms
+        done = self.progress(case_id).searched_ms
         if done < 3_600_000:
             return DISK_BYTES_PER_HOUR
         used = sum(path.stat().st_size for path in self._engine_folder.rglob("*") if path.is_file())

@@ -127,7 +127,7 @@ def remove(ctx: Context, footage_id: int, yes: bool) -> None:
                 f"Remove recording {footage_id} ({row.footage.path}) and its {row.appearances} appearances?", abort=True
             )
         app.submission.remove(app.actor, ctx.case_id, footage_id, app.forgetting.sweep)
-    click.echo(f"removed recording {footage_id}; its file is untouched")
+    click.echo(f"removed recording {footage_id}; the file it was added from is untouched")
 
 
 def _outcome(result: FootageResult) -> str:

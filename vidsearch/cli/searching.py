@@ -147,7 +147,7 @@ def _conclude(app: App, ctx: Context, plan: Plan, job_ids: list[int]) -> None:
     total = app.store.appearances.count(ctx.case_id)
     failed = progress.counts.get(JobState.FAILED, 0)
     if plan.pieces:
-        click.echo(f"searched {duration_text(round(progress.done_ms))}; {total} appearances in all")
+        click.echo(f"searched {duration_text(progress.searched_ms)}; {total} appearances in all")
     elif total:
         click.echo(f"{total} appearances in all")
     if failed:
