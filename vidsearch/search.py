@@ -155,7 +155,11 @@ class Search:
         """Queue what a plan names; return the ids of all its jobs, those already waiting included."""
         engine = self._engine()
         with self._store.atomic():
+            for footage in plan.unavailable:
+                self._store.footage.set_missing(footage.id, True)
             for footage, pieces in plan.segments:
+                if footage.missing:
+                    self._store.footage.set_missing(footage.id, False)
                 for piece in pieces:
                     self._store.jobs.create(
                         footage,

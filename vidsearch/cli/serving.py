@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli.context import Context
+from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
     from vidsearch.app import App
 
 DEFAULT_PORT = 8080
+
+RETRY_S = 30
+"""How long a worker of ``serve`` waits after it could not work, such as on a full disk."""
 
 
 def register(cli: click.Group) -> None:
@@ -64,7 +68,16 @@ def work(ctx: Context, cores: int | None) -> None:
 
 
 def _start_worker(app: App, stop: threading.Event) -> threading.Thread:
-    worker = app.worker()
-    thread = threading.Thread(target=worker.run_forever, args=(stop,), name="worker")
+    thread = threading.Thread(target=_keep_working, args=(app, stop), name="worker")
     thread.start()
     return thread
+
+
+def _keep_working(app: App, stop: threading.Event) -> None:
+    """Work until stopped; where the engine or the disk lets us down, say so and try again later."""
+    while not stop.is_set():
+        try:
+            app.worker().run_forever(stop)
+        except VidsearchError as exc:
+            click.echo(f"vidsearch: the worker waits {RETRY_S} s: {exc}", err=True)
+            stop.wait(RETRY_S)
