@@ -100,11 +100,7 @@ class Enrolment:
         photo = self._store.people.photo(case_id, photo_id)
         person = self._store.people.get(case_id, photo.person_id)
         source = (photo.name, self.photo_file(photo).read_bytes())
-        result = self._add_one(actor, case_id, person.name, source, face, allow_weak)
-        if result.usable and not photo.usable:
-            with self._store.atomic():
-                self._store.people.remove_photo(photo_id)
-        return result
+        return self._add_one(actor, case_id, person.name, source, face, allow_weak)
 
     def faces_of(self, photo: Photo) -> list[FaceDescription]:
         """Return the faces of a stored photo, left to right."""

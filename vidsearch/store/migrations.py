@@ -88,7 +88,7 @@ def m001_cases_people_footage(db: Database) -> None:
         ) STRICT;
 
         CREATE TABLE people (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             case_id TEXT NOT NULL REFERENCES cases(id),
             name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 300),
             note TEXT NOT NULL DEFAULT '',
@@ -97,7 +97,7 @@ def m001_cases_people_footage(db: Database) -> None:
         ) STRICT;
 
         CREATE TABLE photos (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             case_id TEXT NOT NULL REFERENCES cases(id),
             person_id INTEGER NOT NULL REFERENCES people(id) ON DELETE CASCADE,
             name TEXT NOT NULL,
@@ -131,7 +131,7 @@ def m001_cases_people_footage(db: Database) -> None:
         CREATE INDEX enrolled_faces_person ON enrolled_faces(person_id);
 
         CREATE TABLE cameras (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             case_id TEXT NOT NULL REFERENCES cases(id),
             name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 300),
             zone TEXT NOT NULL,
@@ -140,7 +140,7 @@ def m001_cases_people_footage(db: Database) -> None:
         ) STRICT;
 
         CREATE TABLE footage (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             case_id TEXT NOT NULL REFERENCES cases(id),
             camera_id INTEGER NOT NULL REFERENCES cameras(id),
             path TEXT NOT NULL,
@@ -173,7 +173,7 @@ def m002_jobs(db: Database) -> None:
         ) STRICT, WITHOUT ROWID;
 
         CREATE TABLE jobs (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             case_id TEXT NOT NULL REFERENCES cases(id),
             footage_id INTEGER NOT NULL REFERENCES footage(id) ON DELETE CASCADE,
             engine TEXT NOT NULL,
