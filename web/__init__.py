@@ -7,6 +7,7 @@ import logging
 
 from flask import Flask, render_template
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
 
 from vidsearch.app import App
 from vidsearch.errors import (
@@ -68,6 +69,7 @@ def create_app(app: App, host: str = "127.0.0.1") -> Flask:
     flask.jinja_env.trim_blocks = flask.jinja_env.lstrip_blocks = True
     flask.jinja_env.filters.update(FILTERS)
     flask.jinja_env.globals.update(FIGURES)
+    flask.url_map.converters["int"] = _Number
     protect(flask, host)
     for blueprint in (timeline.blueprint, people.blueprint, footage.blueprint, jobs.blueprint, media.blueprint):
         flask.register_blueprint(blueprint)
@@ -76,6 +78,14 @@ def create_app(app: App, host: str = "127.0.0.1") -> Flask:
     flask.register_error_handler(VidsearchError, _our_error)
     flask.register_error_handler(Exception, _bug)
     return flask
+
+
+class _Number(IntegerConverter):
+    """A number in an address, no larger than the database can hold."""
+
+    def __init__(self, map: Map) -> None:
+        """Make the converter."""
+        super().__init__(map, max=2**63 - 1)
 
 
 def _common() -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from flask import Flask
 from waitress import create_server
 from waitress.server import BaseWSGIServer
@@ -26,20 +28,11 @@ def make_server(flask: Flask, host: str, port: int) -> BaseWSGIServer:
             "until people can log in, vidsearch serves this machine only (127.0.0.1 or ::1); "
             f"it does not listen on {host}"
         )
+    # A name may stand for two addresses; one is enough, and has one port.
+    address = "127.0.0.1" if host.strip(".").lower() == "localhost" else host.strip("[]")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        # A name may stand for two addresses; one is enough, and has one port.
-        address = "127.0.0.1" if host.strip(".").lower() == "localhost" else host.strip("[]")
-        return create_server(
-            flask, host=address, port=port, threads=THREADS, max_request_body_size=MAX_BODY, ident=None
-        )
+        bound = socket.create_server((address, port), family=family)
     except OSError as exc:
         raise UsageError(f"cannot listen on {host}, port {port} ({exc.strerror or exc}); try another --port") from exc
-
-
-def serve(flask: Flask, host: str, port: int) -> None:
-    """Serve until interrupted. Raises UsageError as ``make_server`` does."""
-    server = make_server(flask, host, port)
-    try:
-        server.run()
-    finally:
-        server.close()
+    return create_server(flask, sockets=[bound], threads=THREADS, max_request_body_size=MAX_BODY, ident=None)
