@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from vidsearch.engine import Engine
 from vidsearch.model import Appearance, Footage, Track, TrackMatch
 from vidsearch.settings import MERGE_GAP_MS
-from vidsearch.states import JobState
 from vidsearch.store import Store
 
 AGREEING_SHOTS = 2
@@ -79,8 +78,7 @@ class Matching:
 
     def _done(self, footage: Footage) -> int:
         engine = self._engine()
-        jobs = self._store.jobs.for_footage(footage.id, engine.NAME, engine.version, engine.settings_key)
-        return sum(job.state == JobState.SUCCEEDED for job in jobs)
+        return self._store.jobs.done(footage.id, engine.NAME, engine.version, engine.settings_key)
 
 
 def best_per_person(matches: Iterable[TrackMatch], owners: dict[str, tuple[int, int, bool]]) -> list[PersonMatch]:

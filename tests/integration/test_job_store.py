@@ -304,6 +304,8 @@ def test_speed_is_learnt_from_the_history(store, claimed):
     bring_to(store, claimed, JobState.SUCCEEDED)
     # As if the engine had worked for 4 seconds on the minute.
     store._connection.run("UPDATE job_events SET at_ms = at_ms + 4000 WHERE new IN ('collecting', 'succeeded')")
+    assert store.jobs.done(claimed.footage_id, "local", "1", "s") == 1
+    assert store.jobs.done(claimed.footage_id, "local", "2", "s") == 0
     assert store.jobs.speed("local") == pytest.approx(15, rel=0.05)
 
 

@@ -213,6 +213,15 @@ class Jobs:
         )
         return [_job(row) for row in rows]
 
+    def done(self, footage_id: int, engine: str, engine_version: str, settings_key: str) -> int:
+        """Return how many jobs of one analysis of a recording have succeeded."""
+        row = self._db.one(
+            "SELECT count(*) AS jobs FROM jobs WHERE footage_id = ? AND engine = ? AND engine_version = ? "
+            "AND settings_key = ? AND state = 'succeeded'",
+            (footage_id, engine, engine_version, settings_key),
+        )
+        return int(row["jobs"]) if row else 0
+
     def by_run(self, engine: str, run_ref: str) -> builtins.list[Job]:
         """Return the jobs that know an engine's run."""
         rows = self._db.all("SELECT * FROM jobs WHERE run_ref = ? AND engine = ? ORDER BY id", (run_ref, engine))
