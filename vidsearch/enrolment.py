@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,7 +276,7 @@ def clean_name(name: str) -> str:
     name = " ".join(name.split())
     if not name or len(name) > 300:
         raise UsageError("a name has 1 to 300 characters")
-    if not name.isprintable():
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise UsageError("a name cannot have control characters")
     return name
 

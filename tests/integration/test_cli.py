@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.footage_maker import crossing
+from footage_maker import crossing
 
 
 @pytest.fixture(scope="module")

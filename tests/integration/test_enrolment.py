@@ -1,0 +1,142 @@
+"""Enrolment over the real engine and a real face."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from vidsearch.app import open_app
+from vidsearch.enrolment import clean_name, photos_to_import
+from vidsearch.errors import UnknownRecord, UsageError
+from vidsearch.model import DEFAULT_CASE, Actor
+from vidsearch.settings import load_settings
+
+ME = Actor("tester")
+
+
+@pytest.fixture
+def app(tmp_path, models):
+    settings = load_settings(tmp_path / "data", env={"VIDSEARCH_MODELS": str(models)})
+    with open_app(settings, actor=ME) as opened:
+        yield opened
+
+
+def add(app, name, *sources, **options):
+    return list(app.enrolment.add_photos(ME, DEFAULT_CASE, name, sources, **options))
+
+
+def encoded(picture: Image.Image, name: str = "photo.png") -> tuple[str, bytes]:
+    stream = io.BytesIO()
+    picture.convert("RGB").save(stream, "PNG")
+    return name, stream.getvalue()
+
+
+def pair(astronaut) -> tuple[str, bytes]:
+    """Return a picture with two faces."""
+    portrait = Image.open(astronaut).convert("RGB")
+    both = Image.new("RGB", (1024, 512))
+    both.paste(portrait, (0, 0))
+    both.paste(portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (512, 0))
+    return encoded(both, "both.png")
+
+
+def test_every_photo_has_an_outcome_and_bad_ones_stop_nothing(app, astronaut, tmp_path):
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear Sir")
+    wall = encoded(Image.new("RGB", (600, 400), "grey"), "wall.png")
+    results = add(app, "Eileen", letter, wall, astronaut, astronaut, tmp_path / "none.jpg")
+    assert [result.outcome for result in results] == [
+        "not_an_image",
+        "no_face",
+        "enrolled",
+        "duplicate",
+        "not_an_image",
+    ]
+    assert all(result.reason for result in results if not result.usable)
+    assert len(app.engine().faces(DEFAULT_CASE)) == 1
+    assert app.store.cases.get(DEFAULT_CASE).gallery_revision == 1
+
+
+def test_of_several_faces_one_is_chosen(app, astronaut):
+    (refused,) = add(app, "Eileen", pair(astronaut))
+    assert (refused.outcome, len(refused.faces)) == ("several_faces", 2)
+    assert refused.faces[0].box.left < refused.faces[1].box.left
+    chosen = app.enrolment.choose_face(ME, DEFAULT_CASE, refused.photo.id, 1)
+    assert chosen.outcome == "enrolled"
+    assert chosen.photo.box.left > 0.5
+    photos = app.store.people.photos(app.store.people.by_name(DEFAULT_CASE, "Eileen").id)
+    assert [photo.outcome for photo in photos] == ["enrolled"]
+
+
+def test_a_small_face_is_refused_with_its_size_and_taken_as_weak_on_request(app, astronaut):
+    small = encoded(Image.open(astronaut).resize((160, 160)), "small.png")
+    (refused,) = add(app, "Eileen", small)
+    assert refused.outcome == "too_small"
+    assert "px" in refused.reason or "pixels" in refused.reason
+    (weak,) = add(app, "Eileen", small, allow_weak=True)
+    assert weak.outcome == "weak"
+    (match,) = app.engine().search_probe(DEFAULT_CASE, app.enrolment._load(astronaut, None), threshold=50)
+    assert match.weak
+
+
+def test_forgetting_leaves_nothing_but_that_it_happened(app, astronaut):
+    (result,) = add(app, "Eileen", astronaut)
+    person = app.store.people.by_name(DEFAULT_CASE, "Eileen")
+    app.enrolment.forget_person(ME, DEFAULT_CASE, person.id)
+    assert app.engine().faces(DEFAULT_CASE) == []
+    assert not app.enrolment.photo_file(result.photo).exists()
+    assert [entry.action for entry in app.store.audit.entries()] == ["person.add", "photo.add", "person.forget"]
+    assert "Eileen" not in str(app.store.audit.entries())
+
+
+def test_a_crash_between_store_and_engine_is_swept_up(app, astronaut):
+    add(app, "Eileen", astronaut)
+    with app.store.atomic():
+        app.store.people.remove(app.store.people.by_name(DEFAULT_CASE, "Eileen").id)
+    assert len(app.engine().faces(DEFAULT_CASE)) == 1
+    app.forgetting.sweep()
+    assert app.engine().faces(DEFAULT_CASE) == []
+
+
+def test_a_face_is_one_person_only(app, astronaut):
+    add(app, "Eileen", astronaut)
+    (result,) = add(app, "Somebody", astronaut)
+    assert result.outcome == "other_person"
+    assert "Eileen" in result.reason
+
+
+def test_a_photo_of_somebody_else_is_reported(app, shared_data):
+    faces = shared_data / "azure/Face/images"
+    results = add(app, "Dad", faces / "Family1-Dad1.jpg", faces / "Family1-Dad2.jpg", faces / "Family1-Mom1.jpg")
+    assert [result.photo.disagrees is None for result in results] == [True, True, False]
+    assert "same person" in results[2].reason
+    (like,) = add(app, "Uncle", faces / "Family1-Dad3.jpg")
+    assert "Dad" in like.reason
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "José  Ñandú", "👩‍🚀", "שלום", "x" * 300])
+def test_names_may_be_anything_people_are_called(app, astronaut, name):
+    add(app, name, astronaut)
+    assert app.store.people.by_name(DEFAULT_CASE, " ".join(name.split()))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 301, "a\x00b", "a\x1bb"])
+def test_names_that_are_none(name):
+    with pytest.raises(UsageError):
+        clean_name(name)
+
+
+def test_import_from_folders_and_csv(tmp_path):
+    for person, photo in (("Ann", "1.jpg"), ("Ann", "2.HEIC"), ("Bob", "x.png"), ("Bob", "notes.txt")):
+        (tmp_path / "in" / person).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / person / photo).touch()
+    found = photos_to_import(tmp_path / "in")
+    assert [(name, path.name) for name, path in found] == [("Ann", "1.jpg"), ("Ann", "2.HEIC"), ("Bob", "x.png")]
+    table = tmp_path / "people.csv"
+    table.write_text("\ufeffname,path\nAnn Lee,in/Ann/1.jpg\n\n", encoding="utf-8")
+    assert photos_to_import(table) == [("Ann Lee", tmp_path / "in/Ann/1.jpg")]
+    table.write_text("Ann\n")
+    with pytest.raises(UsageError, match="each row needs"):
+        photos_to_import(table)
+    with pytest.raises(UnknownRecord):
+        photos_to_import(tmp_path / "none")
