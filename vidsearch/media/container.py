@@ -31,6 +31,9 @@ FORMATS: Final = (
 purpose: a playlist named .mp4 could make us read other files or the network. Sound formats are there so that such a
 file is refused as having no video, which is what its owner needs to hear."""
 
+RAW: Final = {".mjpeg": "mjpeg", ".mjpg": "mjpeg", ".mjp": "mjpeg"}
+"""Suffixes of raw streams that libav takes for something else."""
+
 PICTURE_SIGNS: Final = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\0", b"MM\0*")
 """First bytes of JPEG, PNG, BMP and TIFF: somebody gave a photo as a recording."""
 
@@ -107,16 +110,28 @@ def _open(path: Path) -> Container:
     # PyAV's own default too; said here because whoever changed it would fill the terminal with libav's remarks.
     av.logging.set_level(None)
     try:
-        return av.open(
-            str(path.absolute()),
-            mode="r",
-            container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
-        )
+        try:
+            return _open_as(path, None)
+        except av.error.ArgumentError:
+            # A kind that is not allowed. Raw streams have no header to be known by: a series of JPEGs passes for one.
+            kind = RAW.get(path.suffix.lower())
+            if kind is None:
+                raise
+            return _open_as(path, kind)
     except (av.error.PermissionError, av.error.FileNotFoundError) as exc:
         raise unavailable(path, exc) from exc
     except av.FFmpegError as exc:
         raise _refusal(path, exc) from exc
+
+
+def _open_as(path: Path, kind: str | None) -> Container:
+    return av.open(
+        str(path.absolute()),
+        mode="r",
+        format=kind,
+        container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+        metadata_errors="replace",
+    )
 
 
 def _refusal(path: Path, exc: av.FFmpegError) -> UnreadableFootage | EncryptedFootage:

@@ -14,7 +14,7 @@ import av.error
 
 from vidsearch.errors import NoDecoder
 from vidsearch.media.container import opened, video_stream
-from vidsearch.media.packets import ByCount, ByTime, Reading, Ticks, TooLate, from_key_frame
+from vidsearch.media.packets import ByCount, ByTime, Reading, Ticks, TooLate, from_any_key_frame, from_key_frame
 from vidsearch.model import MediaFacts
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ layer only.)"""
 
 TIMED: Final = frozenset({"mp4", "mov", "matroska", "flv"})
 """Containers that give every picture its time; only there can pictures be left out without losing count."""
+
+REENTRY_FROM_MS: Final = 2_000
+"""A file whose pictures end this much before their time is entered again further on."""
+
+REENTRY_MS: Final = (1_000, 5_000, 20_000, 60_000, 300_000)
+"""How far behind the last picture, in turn, until there is one."""
 
 _CELLS: Final = 64
 """Stretches remembered for sparing; pictures are reordered over far fewer."""
@@ -79,9 +85,10 @@ class Decoder:
         for margin in self._margins(from_ms):
             try:
                 yield from self._attempt(from_ms, margin)
-                return
+                break
             except TooLate:
                 continue
+        yield from self._rest()
 
     @property
     def read_errors(self) -> list[str]:
@@ -108,7 +115,9 @@ class Decoder:
 
     def _margins(self, from_ms: int) -> Iterator[int | None]:
         if from_ms > 0 and self._facts.estimated_times:
-            yield 0
+            yield 0  # found by counting, so right at once or never
+        elif from_ms > 0 and self._facts.joined:
+            yield from (0, 10_000)
         elif from_ms > 0 and self._facts.seekable:
             yield from (margin for margin in MARGINS_MS if margin < max(from_ms, 1))
         yield None
@@ -120,12 +129,14 @@ class Decoder:
             self._stream = video_stream(container)
             self._codec = codec_context(self._stream, self._thread_type)
             self._ticks = Ticks(self._stream, self._facts.origin_ms)
-            self._reading = Reading(container, self._stream)
+            self._reading = Reading(container, self._stream, joined=self._facts.joined)
         except BaseException:
             self._files.close()
             raise
         sparing = self._codec.name in SPARING and self._facts.container in TIMED and not self._facts.interlaced
         self._spare_ms = self._sample_ms if sparing else None
+        self._by_slot = self._facts.container == "avi"
+        self._codec.copy_opaque = self._by_slot
         self._fresh = True
         self._start_over(0)
 
@@ -133,14 +144,16 @@ class Decoder:
         self._cells: dict[int, int] = {}
         self._first_cell = from_ms // self._spare_ms if self._spare_ms else 0
         self._pending: deque[int] = deque()
+        self._slots: deque[int] = deque()
         self._errors = 0
         self._error_after: int | None = None
         self._last: int | None = None
         self._counter = 0
 
     def _attempt(self, from_ms: int, margin_ms: int | None) -> Iterator[tuple[int, VideoFrame]]:
-        if (margin_ms is None or self._facts.estimated_times) and not self._fresh:
-            self._open()
+        seeks = margin_ms is not None and not (self._facts.estimated_times or self._facts.joined)
+        if not (seeks or self._fresh):
+            self._open()  # counts from the beginning of the file
         self._start_over(from_ms)
         self._fresh = False
         must_reach = margin_ms is not None and not self._facts.estimated_times
@@ -151,6 +164,31 @@ class Decoder:
             yield ms, frame
         if must_reach:
             raise TooLate
+
+    def _rest(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Go on where the demuxer gave up before the end, as AVI's does in damaged places."""
+        facts = self._facts
+        if not facts.seekable:
+            return
+        end = facts.readable_ms or facts.duration_ms
+        steps = iter(REENTRY_MS)
+        while self._last is not None and end - self._last > REENTRY_FROM_MS:
+            step = next(steps, None)
+            if step is None or self._last + step >= end:
+                return
+            for ms, frame in self._reentered(self._last + step):
+                if ms > self._last:
+                    steps = iter(REENTRY_MS)
+                    yield ms, frame
+
+    def _reentered(self, at_ms: int) -> Iterator[tuple[int, VideoFrame]]:
+        last = self._last
+        if not self._reading.seek(self._ticks.pts(at_ms)):
+            return
+        self._start_over(at_ms)
+        self._last = self._error_after = last
+        self._errors = 1
+        yield from self._decoded(from_any_key_frame(iter(self._reading)))
 
     def _packets(self, from_ms: int, margin_ms: int | None) -> Iterator[Packet[VideoStream]]:
         packets = iter(self._reading)
@@ -163,7 +201,7 @@ class Decoder:
                 yield packet
         else:
             pts = self._ticks.pts(from_ms - margin_ms)
-            if not self._reading.seek(pts):
+            if not self._facts.joined and not self._reading.seek(pts):
                 raise TooLate
             yield from from_key_frame(packets, ByTime(pts))
 
@@ -171,7 +209,10 @@ class Decoder:
         pending = self._pending
         for packet in packets:
             pts = packet.pts
-            if pts is not None and not (self._spare_ms and self._spares(pts)):
+            if self._by_slot and packet.dts is not None:
+                packet.opaque = packet.dts
+                self._slots.append(packet.dts)
+            elif pts is not None and not (self._spare_ms and self._spares(pts)):
                 pending.append(pts)
             yield from self._frames_of(packet)
         yield from self._frames_of(None)
@@ -223,10 +264,24 @@ class Decoder:
         if self._facts.estimated_times:
             self._counter += 1
             return round((self._counter - 1) * 1000 / self._facts.fps)
-        pts = frame.pts if frame.pts is not None else frame.dts
-        if pts is not None:
-            return self._ticks.ms(pts)
+        if self._by_slot and isinstance(frame.opaque, int):
+            return self._ticks.ms(self._next_slot(frame.opaque))
+        if frame.pts is not None:
+            return self._ticks.ms(frame.pts)
+        if frame.dts is not None:
+            return self._ticks.ms(frame.dts)
         return 0 if self._last is None else self._last + self._frame_ms
+
+    def _next_slot(self, own: int) -> int:
+        """Return the presentation time of the next frame of an AVI, which knows only decoding times.
+
+        Its pictures are shown in the slots in which they are decoded, in the order in which the decoder gives them.
+        ``own`` is the slot of the frame's packet: slots much before it belong to pictures that were lost.
+        """
+        slack = self._codec.reorder_depth
+        while self._slots and self._slots[0] < own - slack:
+            self._slots.popleft()
+        return self._slots.popleft() if self._slots else own
 
 
 def frame_ms(facts: MediaFacts) -> int:

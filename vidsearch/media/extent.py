@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import av
 from av.stream import Discard
 
-from vidsearch.media.packets import Reading, Ticks
+from vidsearch.media.packets import RESTART_S, Reading, Ticks, restarts
 
 if TYPE_CHECKING:
     from vidsearch.media.container import Container, VideoStream
@@ -22,6 +25,20 @@ SLACK_MS: Final = 2_000
 NONSENSE: Final = 20
 """A header that promises this many times what is there, and more than an hour of it, is not believed."""
 
+READ_WHOLE_BYTES: Final = 64 << 20
+"""MPEG files up to this size are read whole to follow their clock."""
+
+PLACES: Final = 64
+PIECE_BYTES: Final = 512 << 10
+"""Of larger ones, so many pieces of this size are looked at."""
+
+MPEG_HERTZ: Final = 90_000
+MPEG_CLOCK: Final = 1 << 33
+"""Ticks a second of the clock of MPEG streams, and after how many it wraps (ISO 13818-1 §2.4.3.7)."""
+
+RATE_PICTURES: Final = 100
+"""Pictures looked at to tell a rate."""
+
 SEEK_SLACK_MS: Final = 600_000
 """A seek that lands further away than this is not to be trusted."""
 
@@ -32,6 +49,8 @@ class Extent:
 
     duration_ms: int
     warning: str | None = None
+    readable_ms: int | None = None
+    """How far it can be read where that is less."""
 
 
 def measure(container: Container, stream: VideoStream, origin_ms: int) -> Extent:
@@ -47,19 +66,58 @@ def measure(container: Container, stream: VideoStream, origin_ms: int) -> Extent
     if promised - found > SLACK_MS:
         if promised > NONSENSE * found and promised - found > 3_600_000:
             return Extent(found, f"the header promises {_seconds(promised)}, but only {_seconds(found)} are there")
-        return Extent(promised, f"truncated: {_seconds(found)} of {_seconds(promised)} can be read")
+        return Extent(promised, f"truncated: {_seconds(found)} of {_seconds(promised)} can be read", found)
     return Extent(max(promised, found))
 
 
-def count_frames(container: Container, stream: VideoStream) -> int:
-    """Return the number of coded pictures, reading the whole file."""
-    return sum(1 for _ in Reading(container, stream))
+def measure_joined(container: Container, stream: VideoStream, origin_ms: int) -> Extent:
+    """Return the length of a recording whose clock starts again on the way, by reading all of it."""
+    ticks = Ticks(stream, origin_ms)
+    end = 0
+    for packet in Reading(container, stream, joined=True):
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is not None:
+            end = max(end, ticks.ms(pts + (packet.duration or 0)))
+    return Extent(end, "recordings joined into one file: times are counted on without the pauses between them")
+
+
+def clock_restarts(path: Path, container: Container, stream: VideoStream) -> bool:
+    """Tell whether a stream's clock starts again on the way, as where MPEG recordings were joined by copying.
+
+    Small files are read whole. Of large ones the clock is read at places all over the file, which finds every joint
+    after which the clock stays behind, and nearly every sawtooth of many short pieces.
+    """
+    name = container.format.name
+    if name not in ("mpegts", "mpeg"):
+        return False
+    size = path.stat().st_size
+    if size <= READ_WHOLE_BYTES:
+        clock = (packet.dts if packet.dts is not None else packet.pts for packet in Reading(container, stream))
+        times = [time for time in clock if time is not None]
+        return any(restarts(last, now, stream) for last, now in pairwise(times))
+    places = (size * number // PLACES for number in range(PLACES))
+    read = (_clock_at(path, place, name, stream.id) for place in places)
+    times = [time for time in read if time is not None]
+    return any((now - last) % MPEG_CLOCK > RESTART_S[1] * MPEG_HERTZ for last, now in pairwise(times))
+
+
+def _clock_at(path: Path, place: int, name: str, stream_id: int) -> int | None:
+    """Return the first decoding time behind a place of an MPEG file, or None where none is near."""
+    with path.open("rb") as file:
+        file.seek(place)
+        piece = io.BytesIO(file.read(PIECE_BYTES))
+    try:
+        with av.open(piece, mode="r", format=name) as container:
+            for stream in container.streams.video:
+                if stream.id == stream_id:
+                    return next((packet.dts for packet in container.demux(stream) if packet.dts is not None), None)
+    except av.FFmpegError:
+        pass  # a damaged place says nothing of the clock
+    return None
 
 
 def can_seek(container: Container, stream: VideoStream, origin_ms: int, duration_ms: int) -> bool:
     """Tell whether a seek to the middle of a recording really ends at a key frame near it."""
-    if container.format.flags & _NO_SEEK_FLAGS:
-        return False
     reading = Reading(container, stream)
     ticks = Ticks(stream, origin_ms)
     middle = duration_ms // 2
@@ -73,7 +131,18 @@ def can_seek(container: Container, stream: VideoStream, origin_ms: int, duration
     return True
 
 
-_NO_SEEK_FLAGS: Final = 0
+def average_fps(container: Container, stream: VideoStream, origin_ms: int) -> float | None:
+    """Return the rate of the first pictures by their times, or None where that cannot be told.
+
+    Containers that count milliseconds (FLV, Matroska) make libav take 1,000 a second for the rate.
+    """
+    if not _seek(container, stream, origin_ms, 0):
+        return None
+    read = (packet.pts for packet in Reading(container, stream))
+    times = sorted(pts for pts in islice(read, RATE_PICTURES) if pts is not None)
+    if len(times) < 2 or times[-1] == times[0] or stream.time_base is None:
+        return None
+    return float((len(times) - 1) / ((times[-1] - times[0]) * stream.time_base))
 
 
 def _last_ms(container: Container, stream: VideoStream, origin_ms: int, promised: int | None) -> int:

@@ -70,7 +70,7 @@ class FrameRun:
         self._from_ms = max(0, start_ms - lead_ms)
         self._sample_ms = sample_ms
         self._thread_type = thread_type
-        self._coverage = _Coverage(max(0, start_ms), min(end_ms, facts.duration_ms), sample_ms, frame_ms(facts))
+        self._coverage = _Coverage(max(0, start_ms), min(end_ms, facts.duration_ms), sample_ms, facts)
         self._frames = self._read()
 
     @property
@@ -120,14 +120,15 @@ class FrameRun:
 class _Coverage:
     """Notes which part of a range was looked at, and why the rest was not."""
 
-    def __init__(self, start: int, end: int, sample_ms: int, frame_ms: int) -> None:
+    def __init__(self, start: int, end: int, sample_ms: int, facts: MediaFacts) -> None:
         self.start = start
         self.end = end
         self.spans: list[ExaminedSpan] = []
-        self._frame_ms = frame_ms
+        self._truncated = facts.readable_ms is not None
+        self._frame_ms = frame_ms(facts)
         # Frames that are slow by design (one in five seconds) are no gaps.
-        self._gap_ms = max(GAP_MS, 3 * frame_ms, 2 * sample_ms)
-        self._loss_ms = max(2 * sample_ms, 2 * frame_ms)
+        self._gap_ms = max(GAP_MS, 3 * self._frame_ms, 2 * sample_ms)
+        self._loss_ms = max(2 * sample_ms, 2 * self._frame_ms)
         self._last: int | None = None
         self._done = start
 
@@ -146,7 +147,7 @@ class _Coverage:
         since = self._shown_until
         missing = self.end - since
         declared = decoder.declared_end_ms
-        early = declared is not None and declared - since > GAP_MS
+        early = self._truncated or (declared is not None and declared - since > GAP_MS)
         lost = bool(decoder.read_errors) or decoder.lost_between(self._last, None)
         if missing > (self._loss_ms if early or lost else self._gap_ms):
             if early or decoder.read_errors:

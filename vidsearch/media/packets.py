@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Final, Protocol
 
 import av
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 WAITING: Final = 1_000
 """Packets held back in the hope of a later key frame before the start; beyond it decoding begins."""
+
+RESTART_S: Final = (-1, 6 * 3600)
+"""A step of the clock outside this many seconds is a new clock, not a gap. (Of a clock that goes back libav makes a
+step of up to 26 hours forward, because the clock of MPEG streams wraps there.)"""
 
 GIVE_UP: Final = 50
 """Read errors in a row after which a file is taken to end there."""
@@ -55,10 +60,11 @@ class Ticks:
 class Reading:
     """Packets of one stream, going on past read errors as far as the demuxer can."""
 
-    def __init__(self, container: Container, stream: VideoStream) -> None:
-        """Tell the demuxer to leave out every other stream."""
+    def __init__(self, container: Container, stream: VideoStream, *, joined: bool = False) -> None:
+        """Tell the demuxer to leave out every other stream. ``joined``: count on where the clock starts again."""
         self._container = container
         self._stream = stream
+        self._joined = joined
         self.errors: list[str] = []
         """What went wrong while reading, in order."""
         for other in container.streams:
@@ -74,6 +80,9 @@ class Reading:
 
     def __iter__(self) -> Iterator[Packet[VideoStream]]:
         """Yield packets to the end of the file, without the empty one that asks for a flush."""
+        return _counted_on(self._packets(), self._stream) if self._joined else self._packets()
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
         failures = 0
         while failures < GIVE_UP:
             try:
@@ -88,6 +97,27 @@ class Reading:
                 # A new demux() goes on behind the place that could not be read.
                 failures += 1
                 self.errors.append(exc.strerror or str(exc))
+
+
+def restarts(last: int, now: int, stream: VideoStream) -> bool:
+    """Tell whether a stream's clock was set anew between two decoding times."""
+    assert stream.time_base is not None  # every demuxed stream has one
+    return not RESTART_S[0] <= (now - last) * stream.time_base <= RESTART_S[1]
+
+
+def _counted_on(packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Give packets the times they would have, had the clock not started again."""
+    offset, last = 0, None
+    for packet in packets:
+        now = packet.dts if packet.dts is not None else packet.pts
+        if now is not None:
+            if last is not None and restarts(last, now + offset, stream):
+                offset = last + (packet.duration or 0) - now
+            last = now + offset
+        if offset:
+            packet.dts = None if packet.dts is None else packet.dts + offset
+            packet.pts = None if packet.pts is None else packet.pts + offset
+        yield packet
 
 
 class Place(Protocol):
@@ -159,6 +189,11 @@ def from_key_frame(packets: Iterator[Packet[VideoStream]], place: Place) -> Iter
         raise TooLate
     yield from held
     yield from packets
+
+
+def from_any_key_frame(packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+    """Drop the packets before the first key frame."""
+    return dropwhile(lambda packet: not packet.is_keyframe, packets)
 
 
 def _is_idr(data: bytes, codec: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from av.sidedata.sidedata import Type as SideData
 from vidsearch.errors import EncryptedFootage, NoDecoder, UnreadableFootage
 from vidsearch.media.container import opened, video_stream
 from vidsearch.media.decoding import codec_context
-from vidsearch.media.extent import Extent, can_seek, count_frames, measure
+from vidsearch.media.extent import Extent, average_fps, can_seek, clock_restarts, measure, measure_joined
 from vidsearch.media.packets import Reading, Ticks
 from vidsearch.model import MediaFacts
 
@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 ASSUMED_FPS: Final = 25.0
 """For a stream that has neither timestamps nor a rate; ffmpeg assumes the same."""
 
+PLAUSIBLE_FPS: Final = 120.0
+"""Faster ones are taken as a mistake, and checked."""
+
 TRIES: Final = 600
 """Packets tried for a first picture at each of a few places; more than lie between two key frames of any camera."""
+
+NO_TIMESTAMPS: Final = 0x80
+"""libav's AVFMT_NOTIMESTAMPS: what times such a demuxer gives are made up."""
 
 SQUARE: Final = (0.9, 1.1)
 """Pixels with sides in this ratio are taken as square."""
@@ -38,7 +44,6 @@ SANE_ASPECT: Final = (0.3, 3.4)
 """Pixel ratios outside this are mistakes of the file."""
 
 _CREATED: Final = ("creation_time", "com.apple.quicktime.creationdate", "creationdate", "date")
-_DRM_TAGS: Final = ("encv", "drmi", "p264")
 
 
 def probe(path: Path, *, fps: float | None = None) -> MediaFacts:
@@ -57,11 +62,16 @@ def probe(path: Path, *, fps: float | None = None) -> MediaFacts:
     """
     with opened(path) as container:
         stream = video_stream(container)
-        _refuse_undecodable(stream)
+        if stream.codec_context is None:
+            raise NoDecoder("there is no decoder for its video: export it as H.264 in MP4")
         pictures = _first_pictures(container, stream)
-    # A fresh start: the decoder and the place in the file were moved by looking for pictures.
+        if container.format.flags & NO_TIMESTAMPS:
+            pictures = replace(pictures, timed=False)
+    # Fresh starts: what was read before has moved the place in the file, and taught the demuxer.
     with opened(path) as container:
-        return _facts(container, video_stream(container), pictures, fps)
+        joined = pictures.timed and clock_restarts(path, container, video_stream(container))
+    with opened(path) as container:
+        return _facts(container, video_stream(container), pictures, fps, joined=joined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +82,6 @@ class _Pictures:
     interlaced: bool
     timed: bool
     from_start: bool
-
-
-def _refuse_undecodable(stream: VideoStream) -> None:
-    codec = stream.codec_context
-    if codec is None:
-        raise NoDecoder(f"no decoder for its video ({_codec_tag(stream)}): export it as H.264 in MP4")
-    if codec.codec_tag in _DRM_TAGS:
-        raise EncryptedFootage
-
-
-def _codec_tag(stream: VideoStream) -> str:
-    try:
-        return stream.name or "unknown"
-    except AttributeError:
-        return "unknown"
 
 
 def _first_pictures(container: Container, stream: VideoStream) -> _Pictures:
@@ -109,9 +104,10 @@ def _at(stream: VideoStream, microseconds: float) -> int:
 
 
 def _pictures(reading: Reading, stream: VideoStream, *, from_start: bool) -> _Pictures | None:
-    timed = False
+    timed = encrypted = False
     frames: list[VideoFrame] = []
     for packet in islice(reading, TRIES):
+        encrypted = encrypted or packet.has_sidedata("encryption_info")
         timed = timed or packet.pts is not None or packet.dts is not None
         frames += _decoded(stream, packet)
         if len(frames) >= 2:
@@ -119,6 +115,8 @@ def _pictures(reading: Reading, stream: VideoStream, *, from_start: bool) -> _Pi
     else:
         frames += _decoded(stream, None)
     if not frames:
+        if encrypted:
+            raise EncryptedFootage("the recording is encrypted: export it without protection")
         return None
     return _Pictures(frames[0], any(frame.interlaced_frame for frame in frames), timed, from_start)
 
@@ -131,18 +129,14 @@ def _decoded(stream: VideoStream, packet: av.Packet[VideoStream] | None) -> Iter
     yield from (frame for frame in frames if not frame.is_corrupt)
 
 
-def _facts(container: Container, stream: VideoStream, pictures: _Pictures, fps: float | None) -> MediaFacts:
+def _facts(
+    container: Container, stream: VideoStream, pictures: _Pictures, fps: float | None, *, joined: bool
+) -> MediaFacts:
     frame = pictures.frame
     rotation, mirrored = orientation(_display_matrix(frame))
     width, height = _upright_size(frame, stream, rotation)
-    rate, rate_warning = _rate(stream, fps, pictures.timed)
     origin = _origin_ms(container, stream, pictures) if pictures.timed else 0
-    if pictures.timed:
-        extent = measure(container, stream, origin)
-        seekable = can_seek(container, stream, origin, extent.duration_ms)
-    else:
-        extent = Extent(round(count_frames(container, stream) * 1000 / rate), rate_warning)
-        seekable = False
+    rate, extent, seekable = _course(container, stream, origin, fps, timed=pictures.timed, joined=joined)
     damaged = None if pictures.from_start else "its beginning is damaged"
     return MediaFacts(
         container=_container_name(container),
@@ -157,6 +151,8 @@ def _facts(container: Container, stream: VideoStream, pictures: _Pictures, fps: 
         interlaced=pictures.interlaced,
         estimated_times=not pictures.timed,
         seekable=seekable,
+        joined=joined,
+        readable_ms=extent.readable_ms,
         created=_created(container, stream),
         pixel_format=frame.format.name,
         audio_codec=_audio_codec(container),
@@ -195,13 +191,24 @@ def _upright_size(frame: VideoFrame, stream: VideoStream, rotation: int) -> tupl
     return (height, width) if rotation in (90, 270) else (width, height)
 
 
-def _rate(stream: VideoStream, given: float | None, timed: bool) -> tuple[float, str | None]:
-    if timed:
-        return float(stream.average_rate or stream.guessed_rate or stream.base_rate or ASSUMED_FPS), None
-    own = stream.codec_context.framerate
-    if given or own:
-        return float(given or own), None
-    return ASSUMED_FPS, f"no timestamps and no frame rate in the file: {ASSUMED_FPS:g} a second is assumed, see --fps"
+def _course(
+    container: Container, stream: VideoStream, origin: int, fps: float | None, *, timed: bool, joined: bool
+) -> tuple[float, Extent, bool]:
+    """Return the average rate, the length, and whether seeks can be trusted."""
+    if not timed:
+        own = fps or stream.codec_context.framerate
+        rate = float(own or ASSUMED_FPS)
+        assumed = f"no timestamps and no frame rate in the file: {rate:g} a second is assumed, see --fps"
+        frames = sum(1 for _ in Reading(container, stream))
+        return rate, Extent(round(frames * 1000 / rate), None if own else assumed), False
+    rate = float(stream.average_rate or stream.guessed_rate or ASSUMED_FPS)
+    if joined:
+        return rate, measure_joined(container, stream, origin), False
+    extent = measure(container, stream, origin)
+    seekable = can_seek(container, stream, origin, extent.duration_ms)
+    if rate > PLAUSIBLE_FPS:
+        rate = average_fps(container, stream, origin) or rate
+    return rate, extent, seekable
 
 
 def _origin_ms(container: Container, stream: VideoStream, pictures: _Pictures) -> int:
