@@ -44,13 +44,13 @@ make_venv() {
   local python version
   python="$(find_python)" || {
     apt_install python3 python3-venv || true
-    python="$(find_python)" || die "No Python 3.11 to 3.14 found. On Debian or Ubuntu run: sudo apt-get install python3 python3-venv"
+    python="$(find_python)" || die "No Python 3.11 to 3.14 found. On Debian or Ubuntu run: sudo apt-get install python3 python3-venv   and then this command again"
   }
   if ! python_fits "$python" ensurepip; then
     version="$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
-    say "Installing python$version-venv …"
+    [ "$(id -u)" != 0 ] || say "Installing python$version-venv …"
     apt_install "python$version-venv" || apt_install python3-venv ||
-      die "Python cannot make virtual environments here. Run: sudo apt-get install python$version-venv"
+      die "Python cannot make virtual environments here. Run: sudo apt-get install python$version-venv   and then this command again"
   fi
   say "Making .venv with $("$python" --version 2>&1) …"
   "$python" -m venv --clear "$VENV" || die "The virtual environment could not be made in $VENV"
@@ -59,7 +59,7 @@ make_venv() {
 # pip_failed LOG: say in a line or two why pip failed, and end.
 pip_failed() {
   if grep -q CERTIFICATE_VERIFY_FAILED "$1"; then
-    die "pip does not trust this network's certificate. If the network inspects traffic, run: export PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
+    die "pip does not trust this network's certificate. If the network inspects traffic, run: export PIP_CERT=/etc/ssl/certs/ca-certificates.crt   and then this command again"
   elif grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError|Read timed out' "$1"; then
     die "The package index cannot be reached. Run the same command again when the network is back (without network: scripts/bundle on another machine)."
   fi
