@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -27,8 +29,24 @@ _ATTEMPTS = 8
 _LEAST_DETECTIONS = 2
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 85]
 
+_ANOTHER_PERSON = 0.75
+"""Distance of two successive shots from which they show two people. Of the true pairs measured none was further than
+0.69, and 64 px faces of strangers are 0.8 apart in the median."""
+
 SMALLEST_PX = 20
 """Narrower faces are not kept at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part of a track that shows one person."""
+
+    sightings: list[tuple[int, Box, float]]
+    sure: list[Shot]
+    vectors: NDArray[np.float32]
+    """Of ``sure``."""
+    ranked: list[Shot]
+    """All shots, best first."""
 
 
 class Describer:
@@ -40,37 +58,52 @@ class Describer:
         self._start_ms, self._end_ms = start_ms, end_ms
         self._faces = faces
 
-    def piece(self, track: LiveTrack, size: tuple[int, int], *, reaches_end: bool) -> Piece | None:
-        """Return what to store of a track, or None where it is nothing.
+    def pieces(self, track: LiveTrack, size: tuple[int, int], *, reaches_end: bool) -> list[Piece]:
+        """Return what to store of a track: nothing, one piece, or several where it passed from one person to another.
 
         A track that no second opinion confirms is dropped: it is a false alarm, or a face nobody could be recognised
-        by. Only where it touches a border of the range it is kept without vectors, since its other part may be
-        confirmed.
+        by, and bystanders have a right to that. Only where it touches a border of the range it is kept, without
+        vectors, since its other part may be confirmed.
 
         Args:
             track: The track.
             size: Width and height of the picture, pixels.
             reaches_end: Whether the face may still be there after the range.
         """
-        inside = [s for s in track.sightings if self._start_ms <= s[0] < self._end_ms]
-        lead = tuple(_sighting(s, size) for s in track.sightings if s[0] < self._start_ms)
-        if not inside or len(track.sightings) < _LEAST_DETECTIONS:
-            return None
-        tail = tuple(_sighting(s, size) for s in inside if s[0] > self._end_ms - 2 * GAP_MS) if reaches_end else ()
+        if len(track.sightings) < _LEAST_DETECTIONS:
+            return []
         ranked = track.shots.ranked()
-        if not ranked:
+        sure = sorted(self._confirmed(ranked), key=lambda shot: shot.ms)
+        vectors = self._faces.embedder.describe([self._faces.embedder.chip(s.piece, s.piece_box) for s in sure])
+        borders = [-1, *_changes(sure, vectors), self._end_ms]
+        made: list[Piece] = []
+        for after, until in itertools.pairwise(borders):
+            mine = [i for i, shot in enumerate(sure) if after < shot.ms <= until]
+            part = _Part(
+                [s for s in track.sightings if after < s[0] <= until],
+                [sure[i] for i in mine],
+                vectors[mine],
+                [shot for shot in ranked if after < shot.ms <= until],
+            )
+            piece = self._piece(part, size, reaches_end=reaches_end and until == self._end_ms)
+            if piece is not None:
+                made.append(piece)
+        return made
+
+    def _piece(self, part: _Part, size: tuple[int, int], *, reaches_end: bool) -> Piece | None:
+        inside = [s for s in part.sightings if self._start_ms <= s[0] < self._end_ms]
+        lead = tuple(_sighting(s, size) for s in part.sightings if s[0] < self._start_ms)
+        tail = tuple(_sighting(s, size) for s in inside if s[0] > self._end_ms - 2 * GAP_MS) if reaches_end else ()
+        sure = part.sure
+        if not inside or not part.ranked or not (sure or lead or tail):
             return None
-        sure = self._confirmed(ranked)
-        if not sure and not lead and not tail:
-            return None
-        best = next((shot for shot in sure if shot.frame is not None), (sure or ranked)[0])
+        by_quality = sorted(sure, key=lambda shot: (-shot.quality, shot.ms)) or part.ranked
+        best = next((shot for shot in by_quality if shot.frame is not None), by_quality[0])
         if best.width < SMALLEST_PX:
             return None
-        chips = [self._faces.embedder.chip(shot.piece, shot.piece_box) for shot in sure]
-        first = inside[0]
         return Piece(
-            id=self._name(first[0], _ratios(first[1], size)),
-            start_ms=first[0],
+            id=self._name(inside[0][0], _ratios(inside[0][1], size)),
+            start_ms=inside[0][0],
             end_ms=inside[-1][0],
             best_ms=best.ms,
             best_box=_ratios(best.box, size),
@@ -83,7 +116,7 @@ class Describer:
             shot_ms=np.array([shot.ms for shot in sure], np.int64),
             shot_px=np.array([shot.width for shot in sure], np.float32),
             shot_quality=np.array([shot.quality for shot in sure], np.float32),
-            vectors=self._faces.embedder.describe(chips),
+            vectors=part.vectors,
             face_jpeg=_jpeg(best.piece) if sure else b"",
             frame_jpeg=_jpeg(best.frame) if sure and best.frame is not None else b"",
         )
@@ -103,6 +136,14 @@ class Describer:
         place = "/".join(f"{value:.4f}" for value in (box.left, box.top, box.width, box.height))
         text = f"{self._footage_key}/{self._version}/{ms}/{place}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _changes(shots: list[Shot], vectors: NDArray[np.float32]) -> list[int]:
+    """Return the times after which another person is in the track."""
+    if len(shots) < 2:
+        return []
+    steps = np.linalg.norm(vectors[1:] - vectors[:-1], axis=1)
+    return [shots[i].ms for i in np.flatnonzero(steps > _ANOTHER_PERSON)]
 
 
 def _ratios(box: Box, size: tuple[int, int]) -> BoundingBox:

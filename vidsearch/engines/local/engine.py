@@ -17,11 +17,10 @@ from vidsearch.engines.local.reading import Reader
 from vidsearch.engines.local.runs import Runs
 from vidsearch.engines.local.similarity import distances, similarity
 from vidsearch.engines.local.vectors import DIMENSIONS, Range, Vectors
-from vidsearch.errors import FaceTooSmall, UnknownRecord
+from vidsearch.errors import UnknownRecord
 from vidsearch.model import EnrolledFace, ExaminedSpan, FaceDescription, Picture, ProbeMatch, TrackMatch
 
 if TYPE_CHECKING:
-    from vidsearch.engines.local.photos import PhotoFace
     from vidsearch.engines.local.studio import Studio
 
 REVISION = 1
@@ -97,8 +96,7 @@ class LocalEngine(Engine):
 
         chosen = self._studio.choose(picture, face)
         refused = photos.gate(chosen)
-        unreadable = isinstance(refused, FaceTooSmall) and chosen.described.face_px < photos.WEAK_PX
-        if refused is not None and (unreadable or not allow_weak):
+        if refused is not None and not (allow_weak and photos.readable(chosen)):
             raise refused
         weak = refused is not None
         face_id = photos.face_id(picture, chosen, self.version)
@@ -216,8 +214,7 @@ class LocalEngine(Engine):
         return Studio(self._models, *self._own)
 
     def _target(self, picture: Picture, face: int | None) -> Target:
-        chosen: PhotoFace = self._studio.choose(picture, face)
-        return Target("", self._studio.vector_of(chosen))
+        return Target("", self._studio.vector_of(self._studio.probe_face(picture, face)))
 
     @staticmethod
     def _compared(probe: Target, targets: Sequence[Target]) -> list[ProbeMatch]:

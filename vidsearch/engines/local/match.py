@@ -37,8 +37,10 @@ def match_tracks(
 ) -> Iterator[tuple[str, TrackMatch]]:
     """Yield (recording, match) for every track and every face that it resembles at FLOOR or above.
 
-    A track is compared as a whole: the average of its shots, weighed by their quality, is nearer to the person than
-    single shots are. How many of the shots agree each by itself is told with it.
+    A track is compared as a whole, and how many of its shots agree each by itself is told with it. The average of the
+    shots, weighed by their quality, is nearer to the person than single shots are; but an average of unlike shots is
+    nearer to everybody. So half of the shots' spread is added to its squared distance, which puts it half way between
+    the distance of the average and the average of the distances.
     """
     if not targets:
         return
@@ -47,7 +49,8 @@ def match_tracks(
         tracks = [usable for track in block if (usable := _usable(track)) is not None]
         if not tracks:
             continue
-        close = distances(np.stack([pooled(track) for track in tracks]), faces)
+        averages, spreads = zip(*(pooled(track) for track in tracks), strict=True)
+        close = np.sqrt(distances(np.stack(averages), faces) ** 2 + np.array(spreads, np.float32)[:, None] / 2)
         for i, j in np.argwhere(close <= distance_of(FLOOR)):
             track, target = tracks[i], targets[j]
             own = distances(track.vectors, target.vector[None])[:, 0]
@@ -63,10 +66,13 @@ def match_tracks(
             )
 
 
-def pooled(track: StoredShots) -> NDArray[np.float32]:
-    """Return the average of a track's vectors, weighed by quality."""
+def pooled(track: StoredShots) -> tuple[NDArray[np.float32], float]:
+    """Return the average of a track's vectors, weighed by quality, and their mean squared distance from it."""
     weights = track.shots["quality"].astype(np.float32) + np.float32(1e-3)
-    return np.asarray((track.vectors * weights[:, None]).sum(0) / weights.sum(), np.float32)
+    weights /= weights.sum()
+    average = (track.vectors * weights[:, None]).sum(0)
+    spread = float((((track.vectors - average) ** 2).sum(1) * weights).sum())
+    return np.asarray(average, np.float32), spread
 
 
 def _usable(track: StoredShots) -> StoredShots | None:

@@ -15,8 +15,9 @@ Pixels = NDArray[np.uint8]
 _SLOTS = 10
 """Shots held while a track lives."""
 
-_FIRST_SPACING_MS = 400
-"""Shots are at least about this far apart; the spacing doubles as a track gets long, so that they stay spread."""
+_FIRST_SPACING_MS = 200
+"""Shots are at least about this far apart; the spacing doubles as a track gets long, so that they stay spread. Somebody
+seen for half a second still gives two."""
 
 _FRAMES = 2
 """Of this many best shots the whole picture is held too."""

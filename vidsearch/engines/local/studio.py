@@ -34,6 +34,10 @@ class Studio:
         """Return the face meant. Raises NoFaceFound, SeveralFaces, UsageError."""
         return photos.choose(self.faces_of(picture), face)
 
+    def probe_face(self, picture: Picture, face: int | None) -> PhotoFace:
+        """Return the face meant of a probe. Raises NoFaceFound, SeveralFaces, UsageError."""
+        return photos.probe_face(self.faces_of(picture), face)
+
     def vector_of(self, face: PhotoFace) -> NDArray[np.float32]:
         """Return what describes a face."""
         with self._lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -57,19 +56,11 @@ class LiveTrack:
         self.sightings.append((ms, face.box, face.score))
 
 
-class Continuity(Protocol):
-    """Tells one person from the next who stands in the same place."""
-
-    def same(self, track: LiveTrack, face: Found) -> bool:
-        """Return whether a face that is where a track expects it may be the same person's."""
-
-
 class Tracker:
     """Joins the faces of successive pictures into tracks."""
 
-    def __init__(self, continuity: Continuity | None = None) -> None:
+    def __init__(self) -> None:
         self.live: list[LiveTrack] = []
-        self._continuity = continuity
 
     def cut(self) -> list[LiveTrack]:
         """End all tracks, because the scene changed, and return them."""
@@ -88,8 +79,6 @@ class Tracker:
         free = list(faces)
         for track, face in self._candidates(ms, faces):
             if track.last_ms == ms or not any(face is other for other in free):
-                continue
-            if self._continuity is not None and not self._continuity.same(track, face):
                 continue
             free = [other for other in free if other is not face]
             track.see(ms, face)
