@@ -20,8 +20,7 @@ _VALUES = (
 )
 _UPSERT = f"""
 INSERT INTO appearances ({", ".join((*_KEY, *_VALUES))}, review)
-VALUES ({", ".join(f"?{n}" for n in range(1, len(_KEY) + len(_VALUES) + 1))},
-    (SELECT verdict FROM reviews WHERE appearance_id = ?1))
+VALUES ({", ".join("?" for _ in (*_KEY, *_VALUES))}, (SELECT verdict FROM reviews WHERE appearance_id = ?))
 ON CONFLICT (id) DO UPDATE SET ({", ".join(_VALUES)}) = ({", ".join(f"excluded.{name}" for name in _VALUES)})
 WHERE ({", ".join(_VALUES)}) IS NOT ({", ".join(f"excluded.{name}" for name in _VALUES)})
 """
@@ -237,6 +236,7 @@ class Appearances:
 
 
 def _columns(row: Appearance, zero_ms: int) -> tuple[object, ...]:
+    """Return the parameters of ``_UPSERT``."""
     return (
         row.id,
         row.case_id,
@@ -258,6 +258,7 @@ def _columns(row: Appearance, zero_ms: int) -> tuple[object, ...]:
         json.dumps(row.tracks),
         int(row.weak),
         row.engine_version,
+        row.id,
     )
 
 

@@ -28,8 +28,8 @@ class Tracks:
         self._db.many(
             "INSERT INTO tracks (id, case_id, footage_id, engine, engine_version, start_ms, end_ms, best_ms, left, "
             "top, width, height, face_px, detections, confidence) "
-            "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 "
-            "WHERE NOT EXISTS (SELECT 1 FROM superseded WHERE footage_id = ?3 AND id = ?1) "
+            "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
+            "WHERE NOT EXISTS (SELECT 1 FROM superseded WHERE footage_id = ? AND id = ?) "
             "ON CONFLICT (footage_id, id) DO UPDATE SET start_ms = excluded.start_ms, end_ms = excluded.end_ms, "
             "best_ms = excluded.best_ms, left = excluded.left, top = excluded.top, width = excluded.width, "
             "height = excluded.height, face_px = excluded.face_px, detections = excluded.detections, "
@@ -133,6 +133,7 @@ class Tracks:
 
 
 def _columns(footage: Footage, engine: str, version: str, track: Track) -> tuple[object, ...]:
+    """Return the parameters of the statement in ``upsert``."""
     return (
         track.id,
         footage.case_id,
@@ -146,6 +147,8 @@ def _columns(footage: Footage, engine: str, version: str, track: Track) -> tuple
         int(track.face_px),
         int(track.detections),
         float(track.confidence),
+        footage.id,
+        track.id,
     )
 
 
