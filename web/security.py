@@ -103,18 +103,23 @@ def _check(host: str) -> None:
     name = host_name(request.environ.get("HTTP_HOST", ""))
     if not (is_loopback(name) or (name and name.lower() == host.lower())):
         abort(403, "vidsearch answers only under the names of this machine, such as http://127.0.0.1.")
-    site = request.headers.get("Sec-Fetch-Site", "none")
+    site = request.headers.get("Sec-Fetch-Site")
     if request.method not in SAFE_METHODS:
-        # Another port of this machine is "same-site", and is somebody else's page all the same.
-        if site not in ("same-origin", "none") or not _same_origin():
+        if not _is_our_page(site):
             abort(403, "This came from another page. Go back to vidsearch and try again.")
     elif site == "cross-site" and request.headers.get("Sec-Fetch-Mode") != "navigate":
         abort(403, "Other pages may link to vidsearch, and not use its pictures and data.")
 
 
-def _same_origin() -> bool:
+def _is_our_page(site: str | None) -> bool:
+    """Whether a page of ours, or no page at all, made this request; ``site`` is what the browser says of it."""
     origin = request.headers.get("Origin")
-    return origin is None or origin == f"{request.scheme}://{request.environ.get('HTTP_HOST', '')}"
+    if origin == "null":
+        # What a browser sends for a form of a page without a referrer, ours too: then only its own word counts.
+        return site == "same-origin"
+    # Another port of this machine is "same-site", and is somebody else's page all the same.
+    ours = f"{request.scheme}://{request.environ.get('HTTP_HOST', '')}"
+    return site in (None, "same-origin", "none") and origin in (None, ours)
 
 
 def _add_headers(response: Response) -> Response:

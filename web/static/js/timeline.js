@@ -14,7 +14,7 @@ const panel = document.getElementById("panel");
 const narrow = matchMedia("(max-width: 1000px)");
 
 let data, clock, whole, view;
-let selected = host?.dataset.selected ?? null;
+let selected = narrow.matches ? null : host?.dataset.selected ?? null; // there is no place beside on a phone
 let queued = 0, waiting = 0, asked = 0;
 
 const overview = new Overview(host, (from, to) => show(from, to));
