@@ -42,6 +42,10 @@ OWNERS = {
 """Outside library -> the packages that may import it. Those not named here may be used where they are needed."""
 
 
+LAST_RESORT = "vidsearch.cli"
+"""The one place that catches everything: it turns a bug into one line and an exit code."""
+
+
 def name_of(path: Path) -> str:
     parts = list(path.relative_to(ROOT).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -173,7 +177,7 @@ def test_no_broad_except():
                 # Undoing something and going on with the same error is not catching it.
                 last = node.body[-1]
                 passed_on = isinstance(last, ast.Raise) and last.exc is None
-                if caught in ("everything", "Exception", "BaseException") and not passed_on:
+                if caught in ("everything", "Exception", "BaseException") and not passed_on and module != LAST_RESORT:
                     broad.append(f"{module}:{node.lineno} catches {caught}")
     assert not broad
 
