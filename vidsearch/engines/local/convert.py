@@ -142,7 +142,7 @@ class _Graph:
     def save(self, path: Path, source: tuple[str, list[Any]], result: tuple[str, list[Any]]) -> None:
         graph = helper.make_graph(
             self._nodes,
-            path.stem,
+            "vidsearch",  # not the file: the same network is to give the same bytes
             [helper.make_tensor_value_info(source[0], TensorProto.FLOAT, source[1])],
             [helper.make_tensor_value_info(result[0], TensorProto.FLOAT, result[1])],
             self._constants,

@@ -130,7 +130,7 @@ def fingerprint(detector: str = "", embedder: str = "") -> str:
             digests.append(_sha256_of(Path(own)) if own else "")
         except OSError as exc:
             raise ModelMissing(f"{own} cannot be read: {exc.strerror or exc}; mend its path in the settings") from exc
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:6]
+    return hashlib.sha256("/".join(digests).encode()).hexdigest()[:6]
 
 
 def missing(folder: Path) -> list[Model]:

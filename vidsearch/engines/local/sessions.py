@@ -5,8 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from vidsearch.errors import EngineError, ModelMissing
+
+_REFUSALS = (
+    states.Fail,
+    states.InvalidArgument,
+    states.InvalidGraph,
+    states.InvalidProtobuf,
+    states.NoModel,
+    states.NotImplemented,
+    states.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+"""What onnxruntime raises for a file that is not a model it can run; they have no base of their own."""
 
 
 def open_session(model: Path) -> ort.InferenceSession:
@@ -24,5 +38,5 @@ def open_session(model: Path) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError) as exc:
-        raise EngineError(f"{model} cannot be used as an ONNX model: {exc}") from exc
+    except _REFUSALS as exc:
+        raise EngineError(f"{model} cannot be used as an ONNX model: {str(exc).splitlines()[0]}") from exc
