@@ -92,6 +92,13 @@ def test_only_the_jobs_asked_for(store, make):
     assert states(store) == {JobState.SUCCEEDED: 2, JobState.QUEUED: COUNT - 2}
 
 
+def test_jobs_for_another_version_or_other_settings_are_left_alone(store, footage, make):
+    store.jobs.create(footage, "scripted", "2", "s", 0, SEGMENT_MS, "me")
+    store.jobs.create(footage, "scripted", "1", "t", 0, SEGMENT_MS, "me")
+    make().run(never)
+    assert states(store) == {JobState.SUCCEEDED: COUNT, JobState.QUEUED: 2}
+
+
 def test_nothing_to_do_ends_at_once(store, make):
     store.jobs.cancel(store.jobs.open_ids("default"))
     make().run(never)
@@ -136,7 +143,7 @@ def test_a_worker_goes_on_until_stopped(store, footage, make):
         deadline = time.monotonic() + 20
         while store.jobs.any_open("scripted") and time.monotonic() < deadline:
             time.sleep(0.02)
-        store.jobs.create(footage, "scripted", "2", "s", 0, SEGMENT_MS, "me")
+        store.jobs.create(footage, "scripted", "1", "s", 1, SEGMENT_MS, "me")
         while store.jobs.any_open("scripted") and time.monotonic() < deadline:
             time.sleep(0.02)
     finally:

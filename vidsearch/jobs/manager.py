@@ -22,7 +22,10 @@ IDLE_S = 1.0
 
 
 class JobManager:
-    """Works off the jobs of one engine. Any number may work on one database, in any number of processes."""
+    """Works off the jobs of one engine, in its version and with its settings.
+
+    Any number may work on one database, in any number of processes.
+    """
 
     def __init__(
         self,
@@ -74,7 +77,9 @@ class JobManager:
 
         def rest() -> bool:
             time.sleep(TICK_S)
-            return self._store.jobs.any_open(self._engine.NAME, wanted)
+            return self._store.jobs.any_open(
+                self._engine.NAME, wanted, version=self._engine.version, settings_key=self._engine.settings_key
+            )
 
         self._drive(until, wanted, rest)
 
@@ -144,7 +149,15 @@ class JobManager:
 
     def _claim(self, wanted: list[int] | None) -> Job | None:
         dead = lease.dead(owner for owner in self._store.jobs.owners() if owner != self.owner)
-        return self._store.jobs.claim(self.owner, self._lease_ms, self._engine.NAME, job_ids=wanted, dead_owners=dead)
+        return self._store.jobs.claim(
+            self.owner,
+            self._lease_ms,
+            self._engine.NAME,
+            version=self._engine.version,
+            settings_key=self._engine.settings_key,
+            job_ids=wanted,
+            dead_owners=dead,
+        )
 
     def _take_completions(self) -> None:
         """Wait a tick for completions and move their jobs on."""

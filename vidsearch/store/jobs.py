@@ -6,6 +6,7 @@ import builtins
 import hashlib
 from collections.abc import Iterable, Sequence, Set
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 from vidsearch.errors import IllegalTransition, LeaseLost, UnknownRecord
@@ -17,8 +18,13 @@ from vidsearch.store.records import listed, now_ms
 _OPEN_SQL = "state IN ('queued', 'preparing', 'uploading', 'searching', 'collecting')"
 """Word for word the condition of the index ``jobs_open``, or SQLite would not use it."""
 
-_CLAIMABLE = f"""
+_OPEN_OF_ENGINE = f"""
 engine = :engine AND {_OPEN_SQL}
+AND (:version IS NULL OR engine_version = :version) AND (:settings_key IS NULL OR settings_key = :settings_key)
+"""
+
+_CLAIMABLE = f"""
+{_OPEN_OF_ENGINE}
 AND (lease_owner IS NULL OR lease_until_ms < :now OR lease_owner IN (SELECT value FROM json_each(:dead)))
 """
 """Queued jobs have no lease; an active one may be taken when its lease is gone, has run out, or is a dead worker's."""
@@ -33,6 +39,16 @@ RETURNING *
 
 _CHANGES = frozenset({"run_ref", "error"})
 """Columns that a move may set along with the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class FootageJobs:
+    """The jobs of one analysis of a recording, put together."""
+
+    lengths_ms: dict[JobState, int]
+    """How much of the recording is in each state."""
+    errors: builtins.list[str]
+    """The different errors of the failed ones."""
 
 
 class Jobs:
@@ -105,6 +121,8 @@ class Jobs:
         lease_ms: int,
         engine: str,
         *,
+        version: str | None = None,
+        settings_key: str | None = None,
         job_ids: Iterable[int] | None = None,
         dead_owners: Iterable[str] = (),
     ) -> Job | None:
@@ -117,6 +135,8 @@ class Jobs:
             owner: Who takes it.
             lease_ms: How long it is theirs unless renewed.
             engine: The engine whose jobs are meant.
+            version: Only jobs for this version of it: another one's results would be something else.
+            settings_key: Only jobs for these settings of it.
             job_ids: Only these jobs.
             dead_owners: Owners known not to live any more.
         """
@@ -126,6 +146,8 @@ class Jobs:
             "until": now + lease_ms,
             "now": now,
             "engine": engine,
+            "version": version,
+            "settings_key": settings_key,
             "dead": listed(dead_owners),
         }
         if job_ids is None:
@@ -222,6 +244,39 @@ class Jobs:
         )
         return int(row["jobs"]) if row else 0
 
+    def of_recordings(
+        self, case_id: str, engine: str, engine_version: str, settings_key: str, footage_id: int | None = None
+    ) -> dict[int, FootageJobs]:
+        """Return recording -> what one analysis of it has done, of a whole case or of one recording.
+
+        Recordings without jobs are left out.
+        """
+        where = "case_id = :case_id AND engine = :engine AND engine_version = :version AND settings_key = :key " + (
+            "AND footage_id = :footage_id" if footage_id is not None else ""
+        )
+        values = {
+            "case_id": case_id,
+            "engine": engine,
+            "version": engine_version,
+            "key": settings_key,
+            "footage_id": footage_id,
+        }
+        found: dict[int, FootageJobs] = {}
+        for row in self._db.all(
+            f"SELECT footage_id, state, sum(end_ms - start_ms) AS length FROM jobs WHERE {where} "
+            "GROUP BY footage_id, state",
+            values,
+        ):
+            jobs = found.setdefault(row["footage_id"], FootageJobs({}, []))
+            jobs.lengths_ms[JobState(row["state"])] = row["length"]
+        for row in self._db.all(
+            f"SELECT DISTINCT footage_id, error FROM jobs WHERE {where} AND state = 'failed' AND error IS NOT NULL "
+            "ORDER BY error",
+            values,
+        ):
+            found[row["footage_id"]].errors.append(row["error"])
+        return found
+
     def by_run(self, engine: str, run_ref: str) -> builtins.list[Job]:
         """Return the jobs that know an engine's run."""
         rows = self._db.all("SELECT * FROM jobs WHERE run_ref = ? AND engine = ? ORDER BY id", (run_ref, engine))
@@ -264,12 +319,20 @@ class Jobs:
         rows = self._db.all(f"SELECT id FROM jobs WHERE case_id = ? AND {_OPEN_SQL} ORDER BY id", (case_id,))
         return [row["id"] for row in rows]
 
-    def any_open(self, engine: str, job_ids: Iterable[int] | None = None) -> bool:
-        """Whether an engine has open jobs (among ``job_ids``), whoever works on them."""
-        open_ids = f"SELECT id FROM jobs WHERE engine = :engine AND {_OPEN_SQL} ORDER BY id"
+    def any_open(
+        self,
+        engine: str,
+        job_ids: Iterable[int] | None = None,
+        *,
+        version: str | None = None,
+        settings_key: str | None = None,
+    ) -> bool:
+        """Whether an engine (in one version, with one set of settings) has open jobs, whoever works on them."""
+        query = f"SELECT id FROM jobs WHERE {_OPEN_OF_ENGINE} ORDER BY id"
+        values = {"engine": engine, "version": version, "settings_key": settings_key}
         if job_ids is None:
-            return self._db.one(f"{open_ids} LIMIT 1", {"engine": engine}) is not None
-        return self._first_in(set(job_ids), open_ids, {"engine": engine}) is not None
+            return self._db.one(f"{query} LIMIT 1", values) is not None
+        return self._first_in(set(job_ids), query, values) is not None
 
     def owners(self) -> builtins.list[str]:
         """Return everybody who holds a lease."""
