@@ -11,6 +11,7 @@ from vidsearch.errors import UnknownRecord
 from vidsearch.model import Appearance, Camera, ExaminedSpan, Footage, Job, Person, Photo, SpanOutcome
 from vidsearch.states import OPEN, JobState
 from vidsearch.store import Store
+from vidsearch.store.jobs import FootageJobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,21 +178,41 @@ class Timeline:
 
     def footage(self, case_id: str) -> list[FootageRow]:
         """Return the recordings of a case, by camera and start."""
+        engine, version, key = self._current()
         cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
-        rows = [self._footage_row(footage, cameras[footage.camera_id]) for footage in self._store.footage.list(case_id)]
+        jobs = self._store.jobs.of_recordings(case_id, engine, version, key)
+        spans = self._store.tracks.spans_by_footage(case_id, engine)
+        counts = self._store.appearances.counts_by_footage(case_id)
+        rows = [
+            _footage_row(
+                footage,
+                cameras[footage.camera_id],
+                jobs.get(footage.id),
+                spans.get(footage.id, []),
+                counts.get(footage.id, 0),
+            )
+            for footage in self._store.footage.list(case_id)
+        ]
         return sorted(rows, key=lambda row: (row.camera.name, row.footage.start_ms, row.footage.id))
 
     def one_footage(self, case_id: str, footage_id: int) -> FootageRow:
         """Return one recording. Raises UnknownRecord."""
+        engine, version, key = self._current()
         footage = self._store.footage.get(case_id, footage_id)
-        return self._footage_row(footage, self._store.footage.camera(case_id, footage.camera_id))
+        return _footage_row(
+            footage,
+            self._store.footage.camera(case_id, footage.camera_id),
+            self._store.jobs.of_recordings(case_id, engine, version, key, footage_id).get(footage_id),
+            self._store.tracks.spans(footage_id, engine),
+            self._store.appearances.count(case_id, footage_id=footage_id),
+        )
 
     def appearances(self, case_id: str, query: Query = Query()) -> list[AppearanceRow]:
         """Return appearances by wall clock. Raises UnknownRecord for a person or camera that is not there."""
         people = {person.id: person.name for person in self._store.people.list(case_id)}
         cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
-        footage = {footage.id: footage for footage in self._store.footage.list(case_id)}
         found = self._store.appearances.find(case_id, **self._filters(case_id, query))
+        footage = {number: self._store.footage.get(case_id, number) for number in {item.footage_id for item in found}}
         return [_row(item, people[item.person_id], cameras[item.camera_id], footage[item.footage_id]) for item in found]
 
     def count(self, case_id: str, query: Query = Query()) -> int:
@@ -201,7 +222,7 @@ class Timeline:
             filters.pop(paging)
         return self._store.appearances.count(case_id, **filters)
 
-    def points(self, case_id: str, query: Query = Query()) -> Points:  # noqa: B008 - frozen
+    def points(self, case_id: str, query: Query = Query()) -> Points:
         """Return the appearances of a query as columns; a hundred thousand take a fraction of a second."""
         filters = self._filters(case_id, query)
         for paging in ("limit", "offset", "newest_first"):
@@ -274,29 +295,27 @@ class Timeline:
             raise UnknownRecord(f"nobody is called '{name}'; enrolled are: {names}")
         return person.id
 
-    def _footage_row(self, footage: Footage, camera: Camera) -> FootageRow:
-        engine, version, key = self._current()
-        jobs = self._store.jobs.for_footage(footage.id, engine, version, key)
-        spans = self._store.tracks.spans(footage.id, engine)
-        examined = sum(span.end_ms - span.start_ms for span in spans if span.outcome is SpanOutcome.EXAMINED)
-        zero = footage.start_ms + camera.clock_offset_ms
-        return FootageRow(
-            footage=footage,
-            camera=camera,
-            state=_state(footage, jobs),
-            examined_ms=examined,
-            spans=spans,
-            appearances=self._store.appearances.count(footage.case_id, footage_id=footage.id),
-            errors=sorted({job.error for job in jobs if job.error and job.state == JobState.FAILED}),
-            start_time=clock.iso(zero, camera.zone),
-            end_time=clock.iso(zero + footage.facts.duration_ms, camera.zone),
-        )
+
+def _footage_row(
+    footage: Footage, camera: Camera, jobs: FootageJobs | None, spans: list[ExaminedSpan], appearances: int
+) -> FootageRow:
+    zero = footage.start_ms + camera.clock_offset_ms
+    return FootageRow(
+        footage=footage,
+        camera=camera,
+        state=_state(footage, jobs.lengths_ms if jobs else {}),
+        examined_ms=sum(span.end_ms - span.start_ms for span in spans if span.outcome is SpanOutcome.EXAMINED),
+        spans=spans,
+        appearances=appearances,
+        errors=jobs.errors if jobs else [],
+        start_time=clock.iso(zero, camera.zone),
+        end_time=clock.iso(zero + footage.facts.duration_ms, camera.zone),
+    )
 
 
-def _state(footage: Footage, jobs: Sequence[Job]) -> str:
-    """Return the one word for a recording's state."""
-    states = {JobState(job.state) for job in jobs}
-    covered = sum(job.end_ms - job.start_ms for job in jobs)
+def _state(footage: Footage, lengths_ms: dict[JobState, int]) -> str:
+    """Return the one word for a recording's state; ``lengths_ms`` is how much of it is in each state of its jobs."""
+    states = set(lengths_ms)
     if states & (OPEN - {JobState.QUEUED}):
         return "searching"
     if JobState.QUEUED in states:
@@ -305,9 +324,9 @@ def _state(footage: Footage, jobs: Sequence[Job]) -> str:
         return "failed"
     if states & {JobState.PAUSED, JobState.CANCELLED}:
         return "paused"
-    if not jobs:
+    if not states:
         return "missing" if footage.missing else "new"
-    return "searched" if covered >= footage.facts.duration_ms else "partly"
+    return "searched" if sum(lengths_ms.values()) >= footage.facts.duration_ms else "partly"
 
 
 def _row(item: Appearance, person: str, camera: Camera, footage: Footage) -> AppearanceRow:

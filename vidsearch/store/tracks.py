@@ -131,6 +131,19 @@ class Tracks:
             [ExaminedSpan(row["start_ms"], row["end_ms"], SpanOutcome(row["outcome"]), row["reason"]) for row in rows]
         )
 
+    def spans_by_footage(self, case_id: str, engine: str) -> dict[int, list[ExaminedSpan]]:
+        """Return recording -> ``spans`` of it, for all recordings of a case that have any."""
+        rows = self._db.all(
+            "SELECT footage_id, start_ms, end_ms, outcome, reason FROM examined WHERE case_id = ? AND engine = ? "
+            "ORDER BY footage_id, start_ms",
+            (case_id, engine),
+        )
+        found: dict[int, list[ExaminedSpan]] = {}
+        for row in rows:
+            span = ExaminedSpan(row["start_ms"], row["end_ms"], SpanOutcome(row["outcome"]), row["reason"])
+            found.setdefault(row["footage_id"], []).append(span)
+        return {footage_id: merge_spans(spans) for footage_id, spans in found.items()}
+
 
 def _columns(footage: Footage, engine: str, version: str, track: Track) -> tuple[object, ...]:
     """Return the parameters of the statement in ``upsert``."""
