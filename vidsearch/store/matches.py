@@ -54,19 +54,7 @@ class Matches:
                 "ON CONFLICT DO UPDATE SET face_id = excluded.face_id, similarity = excluded.similarity, "
                 "agreeing = excluded.agreeing WHERE excluded.similarity > similarity",
                 [
-                    (
-                        footage.case_id,
-                        footage.id,
-                        match.track_id,
-                        person_id,
-                        match.face_id,
-                        float(match.similarity),
-                        int(match.agreeing),
-                        int(match.weak),
-                        engine,
-                        version,
-                        revision,
-                    )
+                    (footage.case_id, footage.id, *_columns(match, person_id), engine, version, revision)
                     for match, person_id in rows
                 ],
             )
@@ -113,3 +101,7 @@ class Matches:
             "threshold = excluded.threshold, at_ms = excluded.at_ms",
             (footage_id, engine, version, settings_key, revision, jobs_done, float(threshold), now_ms()),
         )
+
+
+def _columns(match: TrackMatch, person_id: int) -> tuple[object, ...]:
+    return match.track_id, person_id, match.face_id, float(match.similarity), int(match.agreeing), int(match.weak)

@@ -288,6 +288,7 @@ def m003_results(db: Database) -> None:
             reason TEXT NOT NULL DEFAULT ''
         ) STRICT;
         CREATE INDEX examined_footage ON examined(footage_id, engine, start_ms);
+        CREATE INDEX examined_case ON examined(case_id, engine, footage_id, start_ms);
         CREATE INDEX examined_job ON examined(job_id);
 
         CREATE TABLE matches (
