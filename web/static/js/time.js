@@ -3,8 +3,9 @@
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 const STEPS = [
   1000, 2000, 5000, 10_000, 15_000, 30_000, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
-  HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 91 * DAY, 365 * DAY,
+  HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY,
 ];
+const MONTH_STEPS = [1, 3, 6, 12, 24, 60, 120];
 
 export class Clock {
   constructor(zone) {
@@ -31,7 +32,8 @@ export class Clock {
 
   // Ticks at round times of the zone's clock, at most `room` of them: [{ms, text, major}].
   ticks(from, to, room) {
-    const step = STEPS.find((size) => (to - from) / size <= room) ?? STEPS.at(-1);
+    const step = STEPS.find((size) => (to - from) / size <= room);
+    if (!step) return this.months(from, to, room);
     const ticks = [];
     let local = Math.floor((from + this.offset(from)) / step) * step;
     for (let n = 0; n < 400; n += 1, local += step) {
@@ -44,8 +46,24 @@ export class Clock {
     return ticks;
   }
 
-  day(ms) {
-    return date(this.local(ms));
+  // Ticks at the first of months, or of years.
+  months(from, to, room) {
+    const step = MONTH_STEPS.find((size) => (to - from) / (size * 30 * DAY) <= room) ?? MONTH_STEPS.at(-1);
+    const first = this.local(from), ticks = [];
+    let month = Math.floor((first.getUTCFullYear() * 12 + first.getUTCMonth()) / step) * step;
+    for (let n = 0; n < 400; n += 1, month += step) {
+      const local = Date.UTC(Math.floor(month / 12), month % 12, 1);
+      const ms = local - this.offset(local - this.offset(from));
+      if (ms > to) break;
+      const name = month % 12 || step < 12 ? `${MONTHS[month % 12]} ${Math.floor(month / 12)}` : `${month / 12}`;
+      if (ms >= from) ticks.push({ ms, text: name, major: true });
+    }
+    return ticks;
+  }
+
+  day(ms, year = false) {
+    const local = this.local(ms);
+    return year ? `${date(local)} ${local.getUTCFullYear()}` : date(local);
   }
 
   time(ms) {
@@ -54,7 +72,8 @@ export class Clock {
 
   // "2 Nov, 18:00 to 23:30" of a period, without what both ends share.
   period(from, to) {
-    const [a, b] = [this.day(from), this.day(to)];
+    const years = this.local(from).getUTCFullYear() !== this.local(to).getUTCFullYear();
+    const [a, b] = [this.day(from, years), this.day(to, years)];
     const cut = to - from < 10 * MINUTE ? 8 : 5;
     const [s, e] = [this.time(from).slice(0, cut), this.time(to).slice(0, cut)];
     return a === b ? [a, `${s} to ${e}`] : [`${a} ${to - from < 3 * DAY ? s : ""}`.trim(), `to ${b} ${to - from < 3 * DAY ? e : ""}`.trim()];
