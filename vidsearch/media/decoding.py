@@ -167,26 +167,32 @@ class Decoder:
 
     def _rest(self) -> Iterator[tuple[int, VideoFrame]]:
         """Go on where the demuxer gave up before the end, as AVI's does in damaged places."""
-        facts = self._facts
-        if not facts.seekable:
+        reached = self._last
+        if reached is None or not self._facts.seekable:
             return
-        end = facts.readable_ms or facts.duration_ms
+        end = self._facts.readable_ms or self._facts.duration_ms
+        lost = self.lost_between(reached, None)
         steps = iter(REENTRY_MS)
-        while self._last is not None and end - self._last > REENTRY_FROM_MS:
+        while end - reached > REENTRY_FROM_MS:
             step = next(steps, None)
-            if step is None or self._last + step >= end:
-                return
-            for ms, frame in self._reentered(self._last + step):
-                if ms > self._last:
+            if step is None or reached + step >= end:
+                break
+            for ms, frame in self._reentered(reached, reached + step):
+                if ms > reached:
+                    reached = ms
                     steps = iter(REENTRY_MS)
                     yield ms, frame
+                    lost = self.lost_between(reached, None)
+        # Looking in vain for more leaves no trace.
+        self._pending.clear()
+        self._errors, self._error_after = int(lost), reached
 
-    def _reentered(self, at_ms: int) -> Iterator[tuple[int, VideoFrame]]:
-        last = self._last
+    def _reentered(self, last_ms: int, at_ms: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield frames from a later key frame on; a seek may well end before ``last_ms``."""
         if not self._reading.seek(self._ticks.pts(at_ms)):
             return
         self._start_over(at_ms)
-        self._last = self._error_after = last
+        self._last = self._error_after = last_ms
         self._errors = 1
         yield from self._decoded(from_any_key_frame(iter(self._reading)))
 

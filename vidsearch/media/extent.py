@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import av
@@ -131,18 +132,22 @@ def can_seek(container: Container, stream: VideoStream, origin_ms: int, duration
     return True
 
 
-def average_fps(container: Container, stream: VideoStream, origin_ms: int) -> float | None:
-    """Return the rate of the first pictures by their times, or None where that cannot be told.
+def usual_fps(container: Container, stream: VideoStream, origin_ms: int) -> float | None:
+    """Return the rate of the first pictures by their times, pauses left out, or None where that cannot be told.
 
-    Containers that count milliseconds (FLV, Matroska) make libav take 1,000 a second for the rate.
+    Headers are often wrong: containers that count milliseconds (FLV, Matroska) make libav take 1,000 a second for the
+    rate, time-lapse recorders write 25.
     """
     if not _seek(container, stream, origin_ms, 0):
         return None
     read = (packet.pts for packet in Reading(container, stream))
-    times = sorted(pts for pts in islice(read, RATE_PICTURES) if pts is not None)
-    if len(times) < 2 or times[-1] == times[0] or stream.time_base is None:
+    times = sorted({pts for pts in islice(read, RATE_PICTURES) if pts is not None})
+    steps = [now - last for last, now in pairwise(times)]
+    if not steps or stream.time_base is None:
         return None
-    return float((len(times) - 1) / ((times[-1] - times[0]) * stream.time_base))
+    middle = median(steps)
+    usual = [step for step in steps if middle / 2 <= step <= middle * 2]
+    return float(len(usual) / (sum(usual) * stream.time_base))
 
 
 def _last_ms(container: Container, stream: VideoStream, origin_ms: int, promised: int | None) -> int:

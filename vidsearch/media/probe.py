@@ -16,7 +16,7 @@ from av.sidedata.sidedata import Type as SideData
 from vidsearch.errors import EncryptedFootage, NoDecoder, UnreadableFootage
 from vidsearch.media.container import opened, video_stream
 from vidsearch.media.decoding import codec_context
-from vidsearch.media.extent import Extent, average_fps, can_seek, clock_restarts, measure, measure_joined
+from vidsearch.media.extent import Extent, can_seek, clock_restarts, measure, measure_joined, usual_fps
 from vidsearch.media.packets import Reading, Ticks
 from vidsearch.model import MediaFacts
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 ASSUMED_FPS: Final = 25.0
 """For a stream that has neither timestamps nor a rate; ffmpeg assumes the same."""
 
-PLAUSIBLE_FPS: Final = 120.0
-"""Faster ones are taken as a mistake, and checked."""
+RATE_TOLERANCE: Final = 0.1
+"""A header's rate that is off by more than this share is replaced by what the pictures' times say."""
 
 TRIES: Final = 600
 """Packets tried for a first picture at each of a few places; more than lie between two key frames of any camera."""
@@ -206,8 +206,9 @@ def _course(
         return rate, measure_joined(container, stream, origin), False
     extent = measure(container, stream, origin)
     seekable = can_seek(container, stream, origin, extent.duration_ms)
-    if rate > PLAUSIBLE_FPS:
-        rate = average_fps(container, stream, origin) or rate
+    usual = usual_fps(container, stream, origin)
+    if usual and abs(usual - rate) > RATE_TOLERANCE * rate:
+        rate = usual
     return rate, extent, seekable
 
 

@@ -1,0 +1,87 @@
+"""Tiny recordings whose every picture carries its number, made with the very ffmpeg that the product uses."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from vidsearch.media import ffmpeg
+
+WIDTH, HEIGHT, BLOCK, BITS = 160, 96, 16, 10
+SLOW_X264 = {"preset": "veryfast", "g": "25", "sc_threshold": "0"}
+
+
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """Return a grey picture with ``number`` in its top row as black and white blocks, most significant first."""
+    pixels = np.full((height, width, 3), 110, np.uint8)
+    pixels[BLOCK * 2 :, :, 0] = np.linspace(0, 255, width, dtype=np.uint8)
+    for bit in range(BITS):
+        value = 235 if number >> (BITS - 1 - bit) & 1 else 20
+        pixels[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = value
+    return pixels
+
+
+def number_in(pixels: np.ndarray) -> int:
+    """Return the number that a picture carries, from its luma or its RGB."""
+    grey = pixels if pixels.ndim == 2 else pixels[:, :, 1]
+    middle = grey[BLOCK // 2 - 2 : BLOCK // 2 + 2]
+    bits = [middle[:, bit * BLOCK + 4 : (bit + 1) * BLOCK - 4].mean() > 128 for bit in range(BITS)]
+    return sum(int(bit) << (BITS - 1 - at) for at, bit in enumerate(bits))
+
+
+def numbered(
+    path: Path,
+    *,
+    frames: int = 150,
+    fps: int = 25,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+    pix_fmt: str = "yuv420p",
+    times_ms: list[int] | None = None,
+) -> Path:
+    """Write a recording of numbered pictures; ``times_ms`` sets their times where the rate is not constant."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=fps, options=SLOW_X264 if options is None else options)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        if times_ms is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            if times_ms is not None:
+                frame.time_base, frame.pts = stream.codec_context.time_base, times_ms[number]
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def remux(source: Path, target: Path, *options: str, begin: float = 0.0) -> Path:
+    """Copy the streams of a recording into another container, from ``begin`` seconds on."""
+    entrance = ["-ss", str(begin)] if begin else []
+    ffmpeg.run(["-y", *entrance, "-i", str(source), "-c", "copy", *options, str(target)])
+    return target
+
+
+def transcode(source: Path, target: Path, *options: str) -> Path:
+    """Encode a recording anew."""
+    ffmpeg.run(["-y", "-i", str(source), *options, str(target)])
+    return target
+
+
+def truncate(source: Path, target: Path, share: float) -> Path:
+    """Keep the first part of a file."""
+    content = source.read_bytes()
+    target.write_bytes(content[: int(len(content) * share)])
+    return target
+
+
+def damage(source: Path, target: Path, start: float, end: float) -> Path:
+    """Overwrite a stretch of a file with noise."""
+    content = bytearray(source.read_bytes())
+    first, last = int(len(content) * start), int(len(content) * end)
+    content[first:last] = random.Random(1).randbytes(last - first)
+    target.write_bytes(content)
+    return target
