@@ -101,7 +101,10 @@ class LocalEngine(Engine):
         weak = refused is not None
         face_id = photos.face_id(picture, chosen, self.version)
         vector = self._studio.vector_of(chosen)
-        self._galleries.add(gallery, StoredFace(face_id, chosen.described, weak, vector, photos.face_jpeg(chosen)))
+        self._galleries.add(
+            gallery,
+            StoredFace(face_id, chosen.described, weak, vector, photos.face_jpeg(picture, chosen.described.box)),
+        )
         return EnrolledFace(face_id, self.NAME, self.version, chosen.described, weak)
 
     def forget(self, gallery: str, face_ids: Sequence[str]) -> None:

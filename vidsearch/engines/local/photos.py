@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.engines.local.align import cut_around
 from vidsearch.engines.local.boxes import Box
 from vidsearch.engines.local.detect import Detector, Found, distinct, find_in
 from vidsearch.engines.local.faces import Faces
@@ -47,7 +46,10 @@ _DOUBTFUL_FROM = 0.6
 """Detector score from which something that the second opinion denies, for it is blurred, is still told of as a face."""
 
 _FACE_PICTURE = 320
-"""Width of the picture kept of an enrolled face, pixels."""
+"""Most width of the picture kept of an enrolled face, pixels."""
+
+_SURROUNDINGS = 1.8
+"""Side of that picture, in widths of the face, where the photo has as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def gate(found: PhotoFace) -> PhotoRefused | None:
         )
     if face.sharpness < LEAST_SHARPNESS or not found.sure:
         return FaceTooBlurred(
-            f"the face is too blurred (sharpness {face.sharpness:.1f}; at least {LEAST_SHARPNESS:.0f} is needed): "
+            f"the face is too blurred (sharpness {face.sharpness:.1f}; at least {LEAST_SHARPNESS:.1f} is needed): "
             "use a sharper picture, or enrol it as weak"
         )
     return None
@@ -145,11 +147,16 @@ def vector_of(found: PhotoFace, faces: Faces) -> Vector:
     return np.asarray(faces.embedder.describe([faces.embedder.chip(found.pixels, found.box)])[0], np.float32)
 
 
-def face_jpeg(found: PhotoFace) -> bytes:
-    """Return a picture of a face with its surroundings."""
-    width = min(_FACE_PICTURE / 1.8, found.box[2] - found.box[0])
-    piece, _ = cut_around(found.pixels, found.box, max(24.0, width), 1.8)
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(piece, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
+def face_jpeg(picture: Picture, box: BoundingBox) -> bytes:
+    """Return a square picture of a face with as much of its surroundings as the photo has."""
+    x0, y0, x1, y1 = box.to_pixels(picture.width, picture.height)
+    side = min(round(_SURROUNDINGS * max(x1 - x0, y1 - y0)), picture.width, picture.height)
+    left = min(max(0, (x0 + x1 - side) // 2), picture.width - side)
+    top = min(max(0, (y0 + y1 - side) // 2), picture.height - side)
+    piece = cv2.cvtColor(picture.pixels[top : top + side, left : left + side], cv2.COLOR_RGB2BGR)
+    if side > _FACE_PICTURE:
+        piece = cv2.resize(piece, (_FACE_PICTURE, _FACE_PICTURE), interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", piece, [cv2.IMWRITE_JPEG_QUALITY, 90])
     return data.tobytes() if done else b""
 
 
