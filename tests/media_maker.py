@@ -12,7 +12,10 @@ import numpy as np
 from vidsearch.media import ffmpeg
 
 WIDTH, HEIGHT, BLOCK, BITS = 160, 96, 16, 10
-SLOW_X264 = {"preset": "veryfast", "g": "25", "sc_threshold": "0"}
+NO_B = {"preset": "veryfast", "g": "25", "bf": "0"}
+"""As cameras record: no B-frames, a key frame a second."""
+
+DEFAULT = {"preset": "veryfast", "g": "25", "sc_threshold": "0"}
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
@@ -45,7 +48,7 @@ def numbered(
 ) -> Path:
     """Write a recording of numbered pictures; ``times_ms`` sets their times where the rate is not constant."""
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=fps, options=SLOW_X264 if options is None else options)
+        stream = out.add_stream(codec, rate=fps, options=DEFAULT if options is None else options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
         if times_ms is not None:
             stream.codec_context.time_base = Fraction(1, 1000)

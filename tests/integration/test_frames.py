@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_maker import damage, number_in, numbered, remux, transcode, truncate
+from media_maker import NO_B, damage, number_in, numbered, remux, transcode, truncate
 
 from vidsearch.errors import SourceUnavailable
 from vidsearch.media import ffmpeg
@@ -18,7 +18,6 @@ from vidsearch.media.probe import probe
 from vidsearch.model import ExaminedSpan, MediaFacts, SpanOutcome
 
 FPS, FRAMES = 25, 150
-NO_B = {"preset": "veryfast", "g": "25", "bf": "0"}
 READER = FrameReader()
 
 

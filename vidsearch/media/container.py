@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,7 +146,7 @@ def _refusal(path: Path, exc: av.FFmpegError) -> UnreadableFootage | EncryptedFo
         return EncryptedFootage("the recording is encrypted: export it without protection")
     if head.startswith(PICTURE_SIGNS):
         return UnreadableFootage("this is a picture, not a recording")
-    if head[4:8] == b"ftyp" and b"moov" not in head:
+    if head[4:8] == b"ftyp" and not _has_whole_index(path):
         return UnreadableFootage(
             "the file is cut off: an MP4 without its index (moov) cannot be played; copy or export it again"
         )
@@ -154,6 +155,24 @@ def _refusal(path: Path, exc: av.FFmpegError) -> UnreadableFootage | EncryptedFo
     if b"\0" not in head[:4096]:
         return UnreadableFootage("this is text, not a recording")
     return UnreadableFootage(f"not a kind of recording that can be read ({exc.strerror}): export it as H.264 in MP4")
+
+
+def _has_whole_index(path: Path) -> bool:
+    """Tell whether an MP4's ``moov`` box is there to its end (ISO 14496-12 §4.2: boxes of size and kind)."""
+    with path.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        at = 0
+        while at + 8 <= end:
+            stream.seek(at)
+            size, kind = struct.unpack(">I4s", stream.read(8))
+            if size == 1:
+                size = int.from_bytes(stream.read(8), "big")
+            if kind == b"moov":
+                return bool(at + size <= end)
+            if size < 8:
+                break
+            at += size
+    return False
 
 
 def is_encrypted(head: bytes) -> bool:

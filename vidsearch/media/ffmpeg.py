@@ -56,7 +56,7 @@ def run(command: Stream | Sequence[str], *, timeout_s: float | None = None) -> N
                 check=False,
             )
         except subprocess.TimeoutExpired as exc:
-            raise FFmpegFailed(f"ffmpeg was ended after {exc.timeout:g} s") from exc
+            raise FFmpegFailed(f"ffmpeg was ended after {timeout_s:g} s") from exc
         except OSError as exc:
             raise FFmpegFailed(f"{line[0]} cannot be run: {exc.strerror or exc}") from exc
         if done.returncode:
