@@ -83,10 +83,17 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise DatabaseUnusable(f"{path.parent} cannot be made: {exc.strerror or exc}") from exc
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
         with self.changing() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
-                raise DatabaseTooNew(f"{path} was written by a newer vidsearch; update vidsearch to open it")
+                raise DatabaseTooNew(f"{self._path} was written by a newer vidsearch; update vidsearch to open it")
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     if statement.strip():
@@ -129,14 +136,14 @@ class Database:
         if held is not None:
             return held
         db = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        with self._lock:
+            self._all.append(db)
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         # Deleted vectors are overwritten with zeros: forgetting somebody means it.
         db.execute("PRAGMA secure_delete = ON")
         self._local.connection = db
-        with self._lock:
-            self._all.append(db)
         return db
 
 
