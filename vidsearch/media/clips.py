@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import ffmpeg
 
-from vidsearch.errors import FFmpegFailed
+from vidsearch.errors import FFmpegFailed, FootageRefused
 from vidsearch.media.container import opened, video_stream
 from vidsearch.media.ffmpeg import run
+from vidsearch.media.packets import RESTART_S
 from vidsearch.model import MediaFacts
 
 MARGIN_MS: Final = 10_000
@@ -69,17 +70,14 @@ def cut_clip(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, out: Pat
 
 
 def _encode(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, part: Path, index: int, *, sound: bool) -> None:
-    enter_ms, options = _entrance(facts, start_ms)
-    # With -copyts times stay those of the file, and no gap of a TS is closed up behind our back.
-    zero = 0 if facts.estimated_times else facts.origin_ms
-    source = ffmpeg.input(str(path.absolute()), t=(end_ms - enter_ms) / 1000 + 2, copyts=None, **options)
-    begin, end = (zero + start_ms) / 1000, (zero + end_ms) / 1000
+    zero_ms, options = _entrance(facts, start_ms, end_ms)
+    source = ffmpeg.input(str(path.absolute()), **options)
+    begin, end = (zero_ms + start_ms) / 1000, (zero_ms + end_ms) / 1000
     video = source[str(index)].filter("trim", start=begin, end=end).filter("setpts", f"PTS-({begin})/TB")
     if facts.interlaced:
         video = video.filter("bwdif", mode="send_frame")
     width, height = _size(facts)
-    video = video.filter("scale", width, height).filter("setsar", 1).filter("format", "yuv420p")
-    streams = [video]
+    streams = [video.filter("scale", width, height).filter("setsar", 1).filter("format", "yuv420p")]
     if sound:
         streams.append(source["a:0"].filter("atrim", start=begin, end=end).filter("asetpts", f"PTS-({begin})/TB"))
     sound_options: dict[str, Any] = {"acodec": "aac", "audio_bitrate": "96k", "ac": 2} if sound else {}
@@ -101,14 +99,19 @@ def _encode(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, part: Pat
     )
 
 
-def _entrance(facts: MediaFacts, start_ms: int) -> tuple[int, dict[str, Any]]:
-    """Return where the recording is entered and ffmpeg's input options for that."""
-    enter_ms = max(0, start_ms - MARGIN_MS)
+def _entrance(facts: MediaFacts, start_ms: int, end_ms: int) -> tuple[int, dict[str, Any]]:
+    """Return the recording's zero on ffmpeg's clock, and the options with which ffmpeg is to read it."""
     if facts.estimated_times:
-        return 0, {"r": f"{facts.fps:g}"}
-    if not enter_ms or not facts.seekable:
-        return 0, {}
-    return enter_ms, {"ss": enter_ms / 1000, "noaccurate_seek": None}
+        return 0, {"r": f"{facts.fps:g}", "t": end_ms / 1000 + 2}
+    if facts.joined:
+        # ffmpeg counts on where a clock starts again, as we do, if told that pauses are none of that.
+        return 0, {"dts_delta_threshold": RESTART_S[1]}
+    # With -copyts times stay those of the file, and no pause in a TS is closed up behind our back.
+    enter_ms = max(0, start_ms - MARGIN_MS)
+    options: dict[str, Any] = {"copyts": None, "t": (end_ms - enter_ms) / 1000 + 2}
+    if enter_ms and facts.seekable:
+        options |= {"ss": enter_ms / 1000, "noaccurate_seek": None}
+    return facts.origin_ms, options
 
 
 def _size(facts: MediaFacts) -> tuple[int, int]:
@@ -118,6 +121,10 @@ def _size(facts: MediaFacts) -> tuple[int, int]:
 
 
 def _check_has_picture(part: Path) -> None:
-    with opened(part) as clip:
-        if not any(packet.size for packet in clip.demux(video_stream(clip))):
-            raise FFmpegFailed("there is no picture in this part of the recording")
+    try:
+        with opened(part) as clip:
+            if any(packet.size for packet in clip.demux(video_stream(clip))):
+                return
+    except FootageRefused as exc:
+        raise FFmpegFailed("there is no picture in this part of the recording") from exc
+    raise FFmpegFailed("there is no picture in this part of the recording")
