@@ -14,7 +14,7 @@ from web.lanes import lanes_json
 
 blueprint = Blueprint("timeline", __name__)
 
-PILLS = 6
+PILLS = 4
 """People shown as buttons; the others are in a list."""
 
 

@@ -195,6 +195,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "similarity": similarity,
     "size": size,
     "plural": plural,
+    "zone": lambda name: name.removeprefix("Etc/"),
+    "grouped": lambda count: f"{count:,}",
     "start_source": start_source,
     "clock_words": clock_words,
     "is_estimated": is_estimated,

@@ -205,10 +205,14 @@ def test_an_appearance_with_its_video(searched, open_page, size):
     page.wait_for_url("**/appearances/*")
     page.wait_for_function("() => document.getElementById('video').readyState >= 1")
     assert page.evaluate("document.getElementById('video').duration") == pytest.approx(9.0, abs=0.3)
-    page.get_by_role("button", name="Best moment").click()
-    page.wait_for_function("() => document.getElementById('video').currentTime > 1")
+    assert page.locator("svg.stage").first.is_visible()
     box = page.locator("svg.stage rect.over").first.bounding_box()
     frame = page.locator("svg.stage").first.bounding_box()
+    page.get_by_role("button", name="Video").click()
+    page.wait_for_function("() => document.getElementById('video').currentTime > 0.05")
+    page.get_by_role("button", name="Best moment").click()
+    page.wait_for_function("() => document.getElementById('video').currentTime > 1")
+    assert page.evaluate("document.getElementById('video').paused")
     assert box
     assert frame
     assert frame["x"] < box["x"] < frame["x"] + frame["width"]

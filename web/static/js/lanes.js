@@ -5,6 +5,7 @@ import { html, set, svg } from "./svg.js";
 const BAR = 5; // height of a coverage bar
 const FAN = 17; // people seen at the same moment peek out from behind each other by this much
 export const MARGIN = 14; // free room at the right end
+const BLOCK = 2000; // pixels of time that are clustered at once
 const ZOOMABLE_MS = 1500; // a cluster shorter than this is not taken apart by zooming
 
 export class Lanes {
@@ -13,7 +14,7 @@ export class Lanes {
     this.onZoom = onZoom;
     this.names = html("div", { class: "names" });
     this.plot = svg("svg", { class: "plot", "aria-hidden": "true" });
-    this.layers = Object.fromEntries(["grid", "bars", "marks", "hits"].map((name) => [name, svg("g")]));
+    this.layers = Object.fromEntries(["grid", "bars", "marks", "hits", "badges"].map((name) => [name, svg("g")]));
     this.plot.append(...Object.values(this.layers));
     this.body = html("div", { class: "body", tabindex: "0", role: "group" }, this.names, this.plot);
     host.append(this.body);
@@ -59,10 +60,24 @@ export class Lanes {
     const x = (ms) => (ms - view.from) * scale;
     this.grid(x, ticks, selected);
     this.bars(x, scale);
-    if (!this.clusters || Math.abs(this.clusters.scale / scale - 1) > 1e-6 || this.clusters.selected !== selected) {
-      this.clusters = { scale, selected, lanes: this.members.map((list) => this.cluster(list, scale, selected)) };
-    }
+    this.gather(scale, this.data.id.indexOf(selected));
     this.hits(x, scale, selected);
+  }
+
+  // Cluster what is in view, in whole blocks of absolute time, so that moving the view changes little but places.
+  gather(scale, selected) {
+    const block = BLOCK / scale, margin = (this.size + 3 * FAN) / scale;
+    const from = Math.floor((this.view.from - margin) / block) * block;
+    const to = Math.ceil((this.view.to + margin) / block) * block;
+    const held = this.clusters;
+    if (held && Math.abs(held.scale / scale - 1) < 1e-6 && held.selected === selected && held.from <= from && held.to >= to) return;
+    const { start } = this.data;
+    // One block more in front settles where the first cluster in view begins.
+    const lanes = this.members.map((list) => {
+      const first = lowerBound(list, (i) => start[i], from - block), last = lowerBound(list, (i) => start[i], to);
+      return this.cluster(list, first, last, scale, selected);
+    });
+    this.clusters = { scale, selected, from, to, lanes };
   }
 
   grid(x, ticks, selected) {
@@ -101,32 +116,33 @@ export class Lanes {
     this.layers.bars.replaceChildren(...shapes);
   }
 
-  // Groups of appearances too close together to be drawn apart. They depend on the scale and not on where the view
-  // is, so that moving the view changes nothing but places.
-  cluster(list, scale, selected) {
+  // Put appearances too close together to be drawn apart into groups, each with the best of up to three people.
+  cluster(list, first, last, scale, selected) {
+    const { start, person, similarity } = this.data;
     const clusters = [];
-    let open = null;
-    for (const i of list) {
-      const reach = open ? this.size + 4 + FAN * (open.best.size - 1) : 0;
-      if (open && (this.data.start[i] - open.from) * scale < reach) {
-        open.members.push(i);
-      } else {
-        open = { from: this.data.start[i], members: [i], best: new Map() };
+    let open = null, until = 0;
+    for (let n = first; n < last; n += 1) {
+      const i = list[n];
+      if (!open || start[i] >= until) {
+        open = { from: start[i], members: [], best: new Map() };
         clusters.push(open);
       }
-      const person = this.data.person[i];
-      const held = open.best.get(person);
-      const better = held === undefined || this.data.id[i] === selected || (this.data.id[held] !== selected && this.data.similarity[i] > this.data.similarity[held]);
-      if (better && (held !== undefined || open.best.size < 3)) open.best.set(person, i);
+      open.members.push(i);
+      const held = open.best.get(person[i]);
+      if (held === undefined ? open.best.size < 3 || i === selected : i === selected || (held !== selected && similarity[i] > similarity[held])) {
+        open.best.set(person[i], i);
+        until = open.from + (this.size + 4 + FAN * (open.best.size - 1)) / scale;
+      }
     }
     return clusters;
   }
 
   hits(x, scale, selected) {
     const kept = new Set();
+    const badges = [];
     const margin = this.size + 3 * FAN;
     this.clusters.lanes.forEach((clusters, lane) => {
-      const first = lowerBound(clusters, this.view.from - margin / scale);
+      const first = lowerBound(clusters, (cluster) => cluster.from, this.view.from - margin / scale);
       for (let n = Math.max(0, first - 1); n < clusters.length; n += 1) {
         const cluster = clusters[n];
         const left = x(cluster.from) - this.size / 2;
@@ -136,21 +152,33 @@ export class Lanes {
           const id = this.data.id[i];
           kept.add(id);
           const length = Math.max(0, (this.data.end[i] - this.data.start[i]) * scale);
-          this.face(id, i, cluster, left + k * FAN, lane * this.height + this.pad, {
-            length, on: id === selected, count: k === faces.length - 1 ? cluster.members.length - (faces.length - 1) : 1,
-          });
+          this.face(id, i, cluster, left + k * FAN, lane * this.height + this.pad, length, id === selected);
         });
+        const more = cluster.members.length - faces.length;
+        if (more) badges.push(this.badge(more + 1, left + (faces.length - 1) * FAN + this.size, lane * this.height + this.pad));
       }
     });
     for (const [id, { group }] of this.drawn) {
       if (!kept.has(id)) { group.remove(); this.drawn.delete(id); }
     }
-    // Whoever is selected is never hidden behind somebody else.
-    const on = this.drawn.get(selected);
-    if (on && on.group !== this.layers.hits.lastChild) this.layers.hits.append(on.group);
+    this.layers.badges.replaceChildren(...badges);
+    // From left to right, and whoever is selected is never hidden behind somebody else.
+    const { hits } = this.layers;
+    [...kept].sort((a, b) => (a === selected) - (b === selected)).forEach((id, n) => {
+      const { group } = this.drawn.get(id);
+      if (hits.children[n] !== group) hits.insertBefore(group, hits.children[n] ?? null);
+    });
   }
 
-  face(id, i, cluster, x, y, { length, on, count }) {
+  badge(count, right, y) {
+    const text = count > 999 ? "999+" : String(count);
+    const wide = 8 + 6.5 * text.length;
+    return svg("g", { class: "badge" },
+      svg("rect", { x: right + 6 - wide, y: y - 6, width: wide, height: 16, rx: 8 }),
+      svg("text", { x: right + 6 - wide / 2, y: y + 5.8 }, text));
+  }
+
+  face(id, i, cluster, x, y, length, on) {
     let held = this.drawn.get(id);
     if (!held) {
       held = this.makeFace(id, i);
@@ -161,15 +189,6 @@ export class Lanes {
     set(held.group, { transform: `translate(${x.toFixed(1)} ${y})`, class: `hit${on ? " on" : ""}${this.data.weak ? " weak" : ""}` });
     // The bar says how long, once that is more than the face is wide.
     set(held.length, { width: length > this.size / 2 + 6 ? length.toFixed(1) : 0, x: this.size / 2 });
-    const text = count > 999 ? "999+" : count > 1 ? String(count) : "";
-    if (held.badge.dataset.text !== text) {
-      held.badge.dataset.text = text;
-      const wide = 8 + 6.5 * text.length;
-      held.badge.replaceChildren(...(text ? [
-        svg("rect", { x: this.size - wide + 6, y: -6, width: wide, height: 16, rx: 8 }),
-        svg("text", { x: this.size - wide / 2 + 6, y: 5.8 }, text),
-      ] : []));
-    }
   }
 
   makeFace(id, i) {
@@ -177,15 +196,14 @@ export class Lanes {
     const time = `${this.clock.day(data.start[i])}, ${this.clock.time(data.start[i])}`;
     const title = `${data.people[data.person[i]]} · ${data.cameras[data.camera[i]]}\n${time} · similarity ${data.similarity[i].toFixed(1)}`;
     const length = svg("rect", { class: "length", y: size - 3, height: 3, width: 0, rx: 1.5 });
-    const badge = svg("g", { class: "badge" });
     const group = svg("g", { class: "hit" },
       length,
       svg("rect", { class: "back", width: size, height: size, rx: 8 }),
       svg("image", { href: data.face.replace("ID", id), width: size, height: size, preserveAspectRatio: "xMidYMid slice" }),
       svg("rect", { class: "edge", width: size, height: size, rx: 8 }),
-      badge, svg("title", {}, title));
+      svg("title", {}, title));
     group.dataset.id = id;
-    return { group, length, badge };
+    return { group, length };
   }
 
   pressed(event) {
@@ -199,7 +217,7 @@ export class Lanes {
       this.onZoom(cluster.from - room * 0.35, last + room * 0.35);
     } else if (members.length > cluster.best.size) {
       // They cannot be drawn apart: each press shows the next.
-      const at = members.findIndex((i) => this.data.id[i] === this.clusters.selected);
+      const at = members.indexOf(this.clusters.selected);
       this.onSelect(this.data.id[members[(at + 1) % members.length]]);
     } else {
       this.onSelect(group.dataset.id);
@@ -207,12 +225,12 @@ export class Lanes {
   }
 }
 
-// The first cluster that begins at or after an instant.
-function lowerBound(clusters, ms) {
-  let low = 0, high = clusters.length;
+// Where in a list in order of time the first item at or after an instant is.
+export function lowerBound(list, time, ms) {
+  let low = 0, high = list.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (clusters[middle].from < ms) low = middle + 1;
+    if (time(list[middle]) < ms) low = middle + 1;
     else high = middle;
   }
   return low;

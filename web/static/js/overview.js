@@ -46,7 +46,7 @@ export class Overview {
     const { from, to } = this.whole;
     const x = (ms) => ((ms - from) / (to - from)) * this.width;
     const left = Math.max(0.5, x(view.from)), right = Math.min(this.width - 0.5, Math.max(x(view.to), left + 6));
-    const part = view.from > from || view.to < to;
+    const part = view.to - view.from < (to - from) * 0.995;
     set(this.window, { x: left, width: right - left, visibility: part ? "visible" : "hidden" });
     set(this.grips[0], { x: left - GRIP / 2, visibility: part ? "visible" : "hidden" });
     set(this.grips[1], { x: right - GRIP / 2, visibility: part ? "visible" : "hidden" });
@@ -58,7 +58,7 @@ export class Overview {
       return svg("text", { x: anchor === "start" ? Math.max(0, at) : anchor === "end" ? Math.min(this.width, at) : at, y: 72, "text-anchor": anchor }, text);
     }));
     const [first, second] = clock.period(view.from, view.to);
-    this.range.replaceChildren(html("b", {}, first), html("b", {}, second), html("b", {}, `${shown.toLocaleString("en")} of ${total.toLocaleString("en")} shown`));
+    this.range.replaceChildren(html("b", {}, first), html("b", {}, second), html("b", {}, `${shown.toLocaleString("en")} of ${total.toLocaleString("en")}${total < 10_000 ? " shown" : ""}`));
   }
 
   grab(event) {

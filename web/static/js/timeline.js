@@ -1,7 +1,7 @@
 // The timeline: lanes above, table below, the chosen appearance beside, all following one period and one choice.
 
 import { gestures } from "./gestures.js";
-import { Lanes } from "./lanes.js";
+import { Lanes, lowerBound } from "./lanes.js";
 import { Overview } from "./overview.js";
 import { html } from "./svg.js";
 import { Clock } from "./time.js";
@@ -86,8 +86,7 @@ function paint() {
   cancelAnimationFrame(queued);
   queued = requestAnimationFrame(() => {
     const ticks = clock.ticks(view.from, view.to, Math.max(2, lanes.width / 96));
-    let shown = 0;
-    for (const start of data.start) if (start >= view.from && start < view.to) shown += 1;
+    const shown = lowerBound(data.start, Number, view.to) - lowerBound(data.start, Number, view.from);
     lanes.draw(view, ticks, selected);
     overview.draw(view, ticks, clock, shown, Number(host.dataset.total));
   });
