@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vidsearch.engines.local.match import LEAST_PX, Target, match_tracks, pooled
-from vidsearch.engines.local.similarity import distance_of, distances, similarity
+from vidsearch.engines.local.similarity import Scale, distances
 from vidsearch.engines.local.vectors import SHOT, StoredShots
 
 RNG = np.random.default_rng(5)
@@ -26,14 +26,14 @@ def track(vectors: list[np.ndarray], *, px: float = 80.0, name: str = "t") -> St
 
 
 def matches(tracks: list[StoredShots], *targets: Target) -> dict[tuple[str, str], tuple[float, int, bool]]:
-    found = match_tracks([tracks], targets)
+    found = match_tracks([tracks], targets, Scale())
     return {(m.track_id, m.face_id): (m.similarity, m.agreeing, m.weak) for _, m in found}
 
 
 @pytest.mark.parametrize(("distance", "expected"), [(0.3, 98.52), (0.4, 94.27), (0.5, 80.22), (0.6, 50), (0.7, 19.78)])
 def test_the_scale(distance: float, expected: float) -> None:
-    assert float(similarity(np.float32(distance))) == pytest.approx(expected, abs=0.02)
-    assert distance_of(expected) == pytest.approx(distance, abs=0.001)
+    assert float(Scale().similarity(np.float32(distance))) == pytest.approx(expected, abs=0.02)
+    assert Scale().distance_of(expected) == pytest.approx(distance, abs=0.001)
 
 
 def test_distances_are_euclidean() -> None:

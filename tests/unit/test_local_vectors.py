@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,10 @@ PIECES = [
 
 
 @pytest.fixture
-def vectors(tmp_path: Path) -> Vectors:
-    return Vectors(Database(tmp_path / "engine.db"), "v", 128)
+def vectors(tmp_path: Path) -> Iterator[Vectors]:
+    database = Database(tmp_path / "engine.db")
+    yield Vectors(database, "v")
+    database.close()
 
 
 def known(vectors: Vectors) -> dict[str, Track]:
@@ -137,7 +140,7 @@ def test_purging_leaves_other_recordings(vectors: Vectors) -> None:
 
 def test_deleted_vectors_are_not_left_in_the_file(tmp_path: Path) -> None:
     database = Database(tmp_path / "engine.db")
-    vectors = Vectors(database, "v", 128)
+    vectors = Vectors(database, "v")
     mark = np.frombuffer(b"find me in here!" * 32, "<f4").reshape(1, 128)
     one = piece("a", 0, 10, shots=1)
     vectors.store(RANGES[0], RangeResult((type(one)(**{**_fields(one), "vectors": mark}),), span(RANGES[0])))
@@ -146,6 +149,7 @@ def test_deleted_vectors_are_not_left_in_the_file(tmp_path: Path) -> None:
     vectors.purge("f")
     for path in tmp_path.iterdir():
         assert b"find me in here!" not in path.read_bytes()
+    database.close()
 
 
 def test_a_lead_goes_on_from_the_piece_that_was_in_its_place() -> None:

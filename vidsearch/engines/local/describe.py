@@ -29,9 +29,9 @@ _ATTEMPTS = 8
 _LEAST_DETECTIONS = 2
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 85]
 
-_ANOTHER_PERSON = 0.75
-"""Distance of two successive shots from which they show two people. Of the true pairs measured none was further than
-0.69, and 64 px faces of strangers are 0.8 apart in the median."""
+_ANOTHER_PERSON = 1.25
+"""Distance of two successive shots from which they show two people, in the scale's middles: 0.75 for dlib's network. Of
+the true pairs measured none was further apart than 0.69, and strangers are 0.8 apart in the median."""
 
 SMALLEST_PX = 20
 """Narrower faces are not kept at all."""
@@ -75,7 +75,7 @@ class Describer:
         ranked = track.shots.ranked()
         sure = sorted(self._confirmed(ranked), key=lambda shot: shot.ms)
         vectors = self._faces.embedder.describe([self._faces.embedder.chip(s.piece, s.piece_box) for s in sure])
-        borders = [-1, *_changes(sure, vectors), self._end_ms]
+        borders = [-1, *_changes(sure, vectors, _ANOTHER_PERSON * self._faces.embedder.scale.middle), self._end_ms]
         made: list[Piece] = []
         for after, until in itertools.pairwise(borders):
             mine = [i for i, shot in enumerate(sure) if after < shot.ms <= until]
@@ -138,12 +138,12 @@ class Describer:
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _changes(shots: list[Shot], vectors: NDArray[np.float32]) -> list[int]:
-    """Return the times after which another person is in the track."""
+def _changes(shots: list[Shot], vectors: NDArray[np.float32], apart: float) -> list[int]:
+    """Return the times after which another person is in the track: where successive shots are further ``apart``."""
     if len(shots) < 2:
         return []
     steps = np.linalg.norm(vectors[1:] - vectors[:-1], axis=1)
-    return [shots[i].ms for i in np.flatnonzero(steps > _ANOTHER_PERSON)]
+    return [shots[i].ms for i in np.flatnonzero(steps > apart)]
 
 
 def _ratios(box: Box, size: tuple[int, int]) -> BoundingBox:

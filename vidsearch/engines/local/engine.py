@@ -15,8 +15,8 @@ from vidsearch.engines.local.gallery import Galleries, StoredFace
 from vidsearch.engines.local.match import FLOOR, Target, match_tracks
 from vidsearch.engines.local.reading import Reader
 from vidsearch.engines.local.runs import Runs
-from vidsearch.engines.local.similarity import distances, similarity
-from vidsearch.engines.local.vectors import DIMENSIONS, Range, Vectors
+from vidsearch.engines.local.similarity import Scale, distances
+from vidsearch.engines.local.vectors import Range, Vectors
 from vidsearch.errors import UnknownRecord
 from vidsearch.model import EnrolledFace, ExaminedSpan, FaceDescription, Picture, ProbeMatch, TrackMatch
 
@@ -65,6 +65,7 @@ class LocalEngine(Engine):
         Raises ModelMissing.
         """
         models.require(models_folder)
+        self._scale = _scale_of(embedder)
         self._folder, self._models = folder, models_folder
         self._own = (detector, embedder)
         self.version = f"{REVISION}-{models.fingerprint(detector, embedder)}"
@@ -76,7 +77,7 @@ class LocalEngine(Engine):
         self._cores = max(1, cores)
         self._database = Database(folder / "engine.db")
         key = f"{self.version}/{self.settings_key}"
-        self._vectors = Vectors(self._database, key, DIMENSIONS)
+        self._vectors = Vectors(self._database, key)
         self._galleries = Galleries(self._database, self.version)
         self._crops = crops.Crops(folder / "pictures")
         sample_ms = max(1, round(1000 / sample_fps))
@@ -179,13 +180,13 @@ class LocalEngine(Engine):
     def match(self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None) -> Iterator[TrackMatch]:
         """Yield how the tracks of a recording resemble the gallery's faces."""
         wanted = None if track_ids is None else set(track_ids)
-        for _, match in match_tracks(self._vectors.shots(footage_key), self._galleries.targets(gallery)):
+        for _, match in match_tracks(self._vectors.shots(footage_key), self._galleries.targets(gallery), self._scale):
             if wanted is None or match.track_id in wanted:
                 yield match
 
     def seen(self, picture: Picture, *, face: int | None = None, threshold: float) -> Iterator[tuple[str, TrackMatch]]:
         """Yield (footage key, match) of every track resembling a face of a picture, most similar first."""
-        found = match_tracks(self._vectors.shots(), [self._target(picture, face)])
+        found = match_tracks(self._vectors.shots(), [self._target(picture, face)], self._scale)
         close = [(key, match) for key, match in found if match.similarity >= threshold]
         yield from sorted(close, key=lambda pair: (-pair[1].similarity, pair[0], pair[1].track_id))
 
@@ -219,14 +220,22 @@ class LocalEngine(Engine):
     def _target(self, picture: Picture, face: int | None) -> Target:
         return Target("", self._studio.vector_of(self._studio.probe_face(picture, face)))
 
-    @staticmethod
-    def _compared(probe: Target, targets: Sequence[Target]) -> list[ProbeMatch]:
+    def _compared(self, probe: Target, targets: Sequence[Target]) -> list[ProbeMatch]:
         if not targets:
             return []
         import numpy as np
 
-        scores = similarity(distances(probe.vector[None], np.stack([t.vector for t in targets])))[0]
+        scores = self._scale.similarity(distances(probe.vector[None], np.stack([t.vector for t in targets])))[0]
         return [
             ProbeMatch(target.face_id, round(float(score), 2), target.weak)
             for target, score in zip(targets, scores, strict=True)
         ]
+
+
+def _scale_of(embedder: str) -> Scale:
+    """Return the scale of a site's own embedder (path), or of ours."""
+    if not embedder:
+        return Scale()
+    from vidsearch.engines.local.sessions import open_session
+
+    return Scale.from_metadata(open_session(Path(embedder)).get_modelmeta().custom_metadata_map)

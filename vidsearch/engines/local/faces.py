@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vidsearch.engines.local import models
 from vidsearch.engines.local.detect import BlazeFace, Detector
 from vidsearch.engines.local.embed import Embedder
+from vidsearch.engines.local.own_detector import OnnxDetector
 from vidsearch.engines.local.verify import Verifier
 
 Pixels = NDArray[np.uint8]
@@ -31,6 +32,10 @@ class Faces:
         Raises ModelMissing, EngineError.
         """
         models.require(folder)
-        self.detector: Detector = BlazeFace(folder / models.DETECTOR, threshold)
+        self.detector: Detector = (
+            OnnxDetector(Path(detector), threshold) if detector else BlazeFace(folder / models.DETECTOR, threshold)
+        )
         self.verifier = Verifier(folder / models.VERIFIER)
-        self.embedder = Embedder(Path(embedder) if embedder else folder / models.EMBEDDER, folder / models.LANDMARKS)
+        self.embedder = Embedder(
+            Path(embedder) if embedder else folder / models.EMBEDDER, folder / models.LANDMARKS, own=bool(embedder)
+        )

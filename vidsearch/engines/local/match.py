@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.engines.local.similarity import distance_of, distances, similarity
+from vidsearch.engines.local.similarity import Scale, distances
 from vidsearch.engines.local.vectors import StoredShots
 from vidsearch.model import TrackMatch
 
@@ -33,7 +33,7 @@ class Target:
 
 
 def match_tracks(
-    blocks: Iterable[Sequence[StoredShots]], targets: Sequence[Target]
+    blocks: Iterable[Sequence[StoredShots]], targets: Sequence[Target], scale: Scale
 ) -> Iterator[tuple[str, TrackMatch]]:
     """Yield (recording, match) for every track and every face that it resembles at FLOOR or above.
 
@@ -51,7 +51,7 @@ def match_tracks(
             continue
         averages, spreads = zip(*(pooled(track) for track in tracks), strict=True)
         close = np.sqrt(distances(np.stack(averages), faces) ** 2 + np.array(spreads, np.float32)[:, None] / 2)
-        for i, j in np.argwhere(close <= distance_of(FLOOR)):
+        for i, j in np.argwhere(close <= scale.distance_of(FLOOR)):
             track, target = tracks[i], targets[j]
             own = distances(track.vectors, target.vector[None])[:, 0]
             yield (
@@ -59,8 +59,8 @@ def match_tracks(
                 TrackMatch(
                     track_id=track.track_id,
                     face_id=target.face_id,
-                    similarity=round(float(similarity(close[i, j])), 2),
-                    agreeing=int((own <= distance_of(AGREE_FROM)).sum()),
+                    similarity=round(float(scale.similarity(close[i, j])), 2),
+                    agreeing=int((own <= scale.distance_of(AGREE_FROM)).sum()),
                     weak=target.weak,
                 ),
             )

@@ -20,9 +20,6 @@ from vidsearch.model import BoundingBox, ExaminedSpan, SpanOutcome, Track
 SHOT = np.dtype([("ms", "<i8"), ("px", "<f4"), ("quality", "<f4")])
 """One described shot."""
 
-DIMENSIONS = 128
-"""Length of a vector of dlib's network."""
-
 _BLOCK = 2_000
 """Rows read at once: some 5 MB of vectors."""
 
@@ -72,10 +69,9 @@ _SUMMARY = (
 class Vectors:
     """Tracks and vectors of all recordings analysed with one version of the engine and its settings."""
 
-    def __init__(self, database: Database, version: str, dimensions: int) -> None:
+    def __init__(self, database: Database, version: str) -> None:
         self._database = database
         self._version = version
-        self._dimensions = dimensions
 
     # -- runs ----------------------------------------------------------------------------------------------------
 
@@ -205,9 +201,10 @@ class Vectors:
         if block:
             yield block
 
-    def _joined(self, rows: Sequence[sqlite3.Row]) -> StoredShots:
+    @staticmethod
+    def _joined(rows: Sequence[sqlite3.Row]) -> StoredShots:
         shots = np.frombuffer(b"".join(row["shots"] for row in rows), SHOT)
-        vectors = np.frombuffer(b"".join(row["vectors"] for row in rows), "<f4").reshape(-1, self._dimensions)
+        vectors = np.frombuffer(b"".join(row["vectors"] for row in rows), "<f4").reshape(len(shots), -1)
         return StoredShots(rows[0]["footage"], rows[0]["root"], shots, vectors)
 
     # -- forgetting ----------------------------------------------------------------------------------------------
