@@ -6,6 +6,7 @@ import hashlib
 import logging
 
 from flask import Flask, render_template
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
@@ -105,8 +106,10 @@ def _error_page(status: int, message: str) -> tuple[str, int]:
 
 def _http_error(error: HTTPException) -> tuple[str, int]:
     status = error.code or 500
-    if status < 400:
-        return "", status
+    if isinstance(error, CSRFError):
+        return _error_page(
+            status, "This form is too old to be sent. Go back, load the page again, and send it once more."
+        )
     if status == 413:
         return _error_page(
             status, f"At most {MAX_UPLOAD // 1024**2} MB can be sent at once. Send fewer photos at a time."

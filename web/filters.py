@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flask import url_for
 from werkzeug.datastructures import MultiDict
 
+from vidsearch import clock
 from vidsearch.errors import UsageError
 from vidsearch.timeline import Query
 
@@ -30,10 +31,14 @@ class Filters:
     weak: bool = False
     """Show what only resembles a weak photo, and nothing else."""
 
+    zone: str = "UTC"
+    """Whose clock ``from_`` and ``to`` are on, where they do not say."""
+
     @classmethod
-    def parse(cls, args: MultiDict[str, str]) -> Filters:
+    def parse(cls, args: MultiDict[str, str], zone: str) -> Filters:
         """Read the choices from a query string. Raises UsageError where they make no sense."""
         return cls(
+            zone=zone,
             by="person" if args.get("by") == "person" else "camera",
             people=_numbers(args.getlist("person")),
             cameras=_numbers(args.getlist("camera")),
@@ -55,14 +60,17 @@ class Filters:
         return Query(
             person_ids=self.people,
             camera_ids=self.cameras,
-            from_=self.from_ or None,
-            to=self.to or None,
+            from_=self._instant(self.from_),
+            to=self._instant(self.to),
             min_similarity=self.min_similarity,
             footage_id=self.footage,
             weak=self.weak,
             limit=PAGE_SIZE if page else None,
             offset=PAGE_SIZE * (page - 1) if page else 0,
         )
+
+    def _instant(self, text: str) -> str | None:
+        return clock.iso(clock.parse_instant(text, self.zone), "UTC") if text else None
 
     def args(self, **changes: object) -> dict[str, object]:
         """Return the query string's parts, with changes; a change to None leaves a part out."""

@@ -20,9 +20,7 @@ Span = list[Any]
 """[start, end, tone, what, why] on the wall clock."""
 
 
-def lanes_json(
-    timeline: Timeline, case_id: str, filters: Filters, cameras: Sequence[Camera], zone: str
-) -> dict[str, Any]:
+def lanes_json(timeline: Timeline, case_id: str, filters: Filters, cameras: Sequence[Camera]) -> dict[str, Any]:
     """Return lanes, coverage and appearances for the chosen filters; times are UTC milliseconds."""
     footage = [row for row in timeline.footage(case_id) if _is_wanted(row, filters)]
     points = timeline.points(case_id, filters.query())
@@ -30,7 +28,7 @@ def lanes_json(
     names = {camera.id: camera.name for camera in cameras}
     lanes = _camera_lanes(footage) if filters.by == "camera" else _person_lanes(people, filters, points.person)
     return {
-        "zone": zone,
+        "zone": filters.zone,
         "by": filters.by,
         "lanes": lanes,
         "people": people,

@@ -42,7 +42,11 @@ def person(person_id: int) -> str:
     row = vidsearch().timeline.person(case_id(), person_id)
     found = vidsearch().timeline.appearances(case_id(), Query(person_ids=[person_id], limit=RECENT, newest_first=True))
     weak = vidsearch().timeline.count(case_id(), Query(person_ids=[person_id], weak=True))
-    return render_template("people/person.html", row=row, appearances=found, weak=weak, recent=RECENT)
+    app = vidsearch()
+    stale = len(app.matching.pending(case_id(), app.threshold))
+    return render_template(
+        "people/person.html", row=row, appearances=found, weak=weak, recent=RECENT, stale=stale if row.usable else 0
+    )
 
 
 @blueprint.post("/<int:person_id>/photos")

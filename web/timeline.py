@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
+from vidsearch.errors import UnknownRecord
 from vidsearch.model import Camera
-from vidsearch.timeline import AppearancePage
+from vidsearch.timeline import AppearancePage, AppearanceRow
 from web.current import case_id, page_number, vidsearch
 from web.filters import PAGE_SIZE, Filters
 from web.lanes import lanes_json
@@ -21,13 +23,14 @@ PILLS = 4
 @blueprint.get("/")
 def index() -> str:
     """Show the timeline."""
-    filters = Filters.parse(request.args)
     timeline = vidsearch().timeline
+    cameras = vidsearch().store.footage.cameras(case_id())
+    filters = Filters.parse(request.args, display_zone(cameras))
     people = sorted(timeline.people(case_id()), key=lambda row: (-row.appearances, row.person.name))
     shown = [row for i, row in enumerate(people) if i < PILLS or row.person.id in filters.people]
-    cameras = vidsearch().store.footage.cameras(case_id())
     table = _table(filters)
-    chosen = request.args.get("sel") or (table["rows"][0].appearance.id if table["rows"] else None)
+    total = timeline.count(case_id(), Filters(weak=filters.weak).query())
+    weak = timeline.count(case_id(), Filters(weak=True).query())
     return render_template(
         "timeline/index.html",
         filters=filters,
@@ -35,10 +38,11 @@ def index() -> str:
         pills=shown,
         cameras=cameras,
         recording=vidsearch().store.footage.get(case_id(), filters.footage) if filters.footage else None,
-        zone=display_zone(cameras),
-        total=timeline.count(case_id(), Filters(weak=filters.weak).query()),
-        weak=timeline.count(case_id(), Filters(weak=True).query()),
-        selected=_selected(chosen),
+        zone=filters.zone,
+        total=total,
+        weak=weak,
+        empty=not (total or weak or filters.narrowed),
+        selected=_selected(request.args.get("sel"), table["rows"]),
         photos=sum(row.usable for row in people),
         **table,
     )
@@ -47,15 +51,15 @@ def index() -> str:
 @blueprint.get("/timeline.json")
 def data() -> Response:
     """Return what the lanes are drawn from."""
-    filters = Filters.parse(request.args)
     cameras = vidsearch().store.footage.cameras(case_id())
-    return jsonify(lanes_json(vidsearch().timeline, case_id(), filters, cameras, display_zone(cameras)))
+    filters = Filters.parse(request.args, display_zone(cameras))
+    return jsonify(lanes_json(vidsearch().timeline, case_id(), filters, cameras))
 
 
 @blueprint.get("/timeline/rows")
 def rows() -> str:
     """Return the table alone, for the period the lanes show."""
-    filters = Filters.parse(request.args)
+    filters = Filters.parse(request.args, display_zone(vidsearch().store.footage.cameras(case_id())))
     return render_template("timeline/_rows.html", filters=filters, selected=None, **_table(filters))
 
 
@@ -91,11 +95,15 @@ def _table(filters: Filters) -> dict[str, Any]:
     }
 
 
-def _selected(appearance_id: str | None) -> dict[str, Any]:
-    if appearance_id is None:
-        return {"page": None}
-    found = vidsearch().timeline.appearance(case_id(), appearance_id)
-    return {"page": found, **_beside(found)}
+def _selected(wanted: str | None, rows: Sequence[AppearanceRow]) -> dict[str, Any]:
+    """Return the appearance asked for, or the first one shown where there is none, or it is gone."""
+    for appearance_id in [wanted, *(row.appearance.id for row in rows[:1])]:
+        try:
+            found = vidsearch().timeline.appearance(case_id(), appearance_id or "")
+        except UnknownRecord:
+            continue
+        return {"page": found, **_beside(found)}
+    return {"page": None}
 
 
 def _beside(found: AppearancePage) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_json_is_json_and_not_a_page(filled, client):
         ("/?min=nan", 400),
         ("/?from=yesterday", 400),
         ("/?camera=99", 404),
-        ("/?sel=nobody", 404),
+        ("/?sel=nobody", 200),
         ("/?footage=99", 404),
         ("/jobs/?state=lost", 400),
         ("/people/photos/1/faces/x", 404),
@@ -107,6 +107,10 @@ def test_bad_addresses(filled, client, url, status):
     if status >= 400:
         assert "vidsearch" in text
         assert "Traceback" not in text
+
+
+def test_an_address_without_its_slash_is_led_on(client):
+    assert client.get("/people").headers["Location"].endswith("/people/")
 
 
 def test_a_wrong_method_is_no_page(client):
