@@ -88,21 +88,21 @@ def towards(start_s: float, seconds: float, who: int | None, x: float, mirror: b
 
 
 RECORDINGS = (
-    Recording("Gate", datetime(2026, 11, 2, 8, 14, 0), 70, (
+    Recording("Gate", datetime(2026, 9, 14, 18, 20, 0), 70, (
         across(5, 8, 5, 0.72, 1), across(17, 9, None, 0.78, 1), across(31, 8, 46, 0.70, -1),
         across(33, 9, 21, 0.80, 1), across(58, 8, None, 0.74, -1, mirror=True),
     )),
-    Recording("Hall", datetime(2026, 11, 2, 8, 16, 0), 66, (
+    Recording("Hall", datetime(2026, 9, 14, 18, 21, 30), 66, (
         towards(4, 9, 13, -260), towards(20, 9, None, 180), towards(37, 9, 26, 240), towards(54, 10, 60, -150),
     )),
-    Recording("Gate", datetime(2026, 11, 2, 17, 41, 0), 60, (
+    Recording("Gate", datetime(2026, 9, 14, 18, 24, 45), 60, (
         across(6, 8, 31, 0.72, -1), across(21, 9, None, 0.80, -1), across(24, 9, 72, 0.66, 1),
         across(46, 8, 5, 0.74, -1),
     )),
-    Recording("Loading bay", datetime(2026, 11, 2, 22, 5, 0), 60, (
+    Recording("Loading bay", datetime(2026, 9, 14, 18, 26, 10), 60, (
         across(9, 9, 43, 0.72, 1), across(30, 10, None, 0.84, 1), across(47, 8, 86, 0.76, -1),
     )),
-    Recording("Hall", datetime(2026, 11, 3, 8, 22, 0), 60, (
+    Recording("Hall", datetime(2026, 9, 14, 18, 28, 0), 60, (
         towards(6, 9, 60, 200), towards(17, 9, 31, -240), towards(36, 9, None, -200, mirror=True),
     )),
 )  # fmt: skip
@@ -162,7 +162,7 @@ def pictures(recording: Recording, cache: Path) -> Iterator[Picture]:
     cast: dict[int | None, Figure] = {}
     for who in {visit.who for visit in recording.visits}:
         cast[who] = enrolled(demo_assets.portrait(cache)) if who is None else stranger(faces[who], who)
-    rng = np.random.default_rng(recording.start.day * 100 + recording.start.hour)
+    rng = np.random.default_rng(recording.start.hour * 60 + recording.start.minute)
     noises = [_noise(rng, camera.noise) for _ in range(_NOISES)]
     for number in range(recording.seconds * FPS):
         second = number / FPS

@@ -112,10 +112,10 @@ def forecourt() -> tuple[Picture, Picture]:
     cover = np.zeros((HEIGHT, WIDTH), np.uint8)
     for x in (-640, 400):
         for canvas, body, cap in ((picture, (96, 98, 102), (52, 54, 58)), (cover, 255, 255)):
-            _face(canvas, horizon, _upright(x, x + 260, 0, 1090, 1.02), body)
-            _face(canvas, horizon, _upright(x - 14, x + 274, 1062, 1100, 1.02), cap)
+            _face(canvas, horizon, _upright(x, x + 260, 0, 1010, 1.02), body)
+            _face(canvas, horizon, _upright(x - 14, x + 274, 985, 1020, 1.02), cap)
     for canvas, colour in ((picture, (60, 60, 190)), (cover, 255)):
-        _face(canvas, horizon, _upright(-380, 400, 984, 1012, 1.02), colour)
+        _face(canvas, horizon, _upright(-380, 400, 930, 956, 1.02), colour)
     return _weather(picture, 1, 0.25), cover
 
 
