@@ -13,27 +13,39 @@ from vidsearch.clock import local_zone
 from vidsearch.errors import UsageError
 from vidsearch.search import Plan
 from vidsearch.states import JobState
-from web.current import actor, case_id, search_state, vidsearch
+from vidsearch.timeline import FootageRow
+from web.current import actor, case_id, page_number, search_state, vidsearch
 from web.folders import listing, recordings, roots
 from web.words import length, plural
 
 blueprint = Blueprint("footage", __name__)
 
+PAGE_SIZE = 200
+
 
 @blueprint.get("/footage/")
 def index() -> str:
-    """Show all recordings."""
-    return render_template("footage/index.html", rows=vidsearch().timeline.footage(case_id()), plan=_plan())
+    """Show the recordings."""
+    rows = vidsearch().timeline.footage(case_id())
+    page = page_number()
+    return render_template(
+        "footage/index.html",
+        rows=_on_page(rows, page),
+        count=len(rows),
+        length_ms=sum(row.footage.facts.duration_ms for row in rows),
+        page_number=page,
+        pages=max(1, -(-len(rows) // PAGE_SIZE)),
+        plan=_plan(),
+    )
 
 
 @blueprint.get("/progress.json")
 def progress() -> Response:
-    """Return how the search is going; with ``rows=1`` each recording's cells that change."""
+    """Return how the search is going; with ``rows=1`` the cells that change of each recording on a page."""
     answer: dict[str, Any] = dict(search_state())
     if request.args.get("rows") == "1":
         rows = vidsearch().timeline.footage(case_id())
-        answer["rows"] = {row.footage.id: _cells(row) for row in rows}
-        answer["found"] = sum(row.appearances for row in rows)
+        answer["rows"] = {row.footage.id: _cells(row) for row in _on_page(rows, page_number())}
     return jsonify(answer)
 
 
@@ -116,6 +128,10 @@ def remove(footage_id: int) -> AnyResponse:
     return redirect(url_for("footage.index"), 303)
 
 
+def _on_page(rows: list[FootageRow], page: int) -> list[FootageRow]:
+    return rows[PAGE_SIZE * (page - 1) : PAGE_SIZE * page]
+
+
 def _plan() -> Plan:
     return vidsearch().search.plan(case_id(), threshold=vidsearch().threshold)
 
@@ -139,7 +155,7 @@ def _add_page(form: dict[str, str] | None = None, problem: str | None = None, ch
     )
 
 
-def _cells(row: Any) -> dict[str, str]:
+def _cells(row: FootageRow) -> dict[str, str]:
     return {
         "state": render_template("footage/_state.html", row=row),
         "coverage": render_template("footage/_coverage.html", row=row),

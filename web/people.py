@@ -124,10 +124,10 @@ def _enrol(name: str, back: str) -> Response:
         raise UsageError("choose at least one photo")
     weak = request.form.get("weak") == "1"
     results = list(vidsearch().enrolment.add_photos(actor(), case_id(), name, sources, allow_weak=weak))
-    _tell(results)
     photos = [result.photo for result in results if result.photo]
     if len(results) == 1 and results[0].outcome == "several_faces" and photos:
         return redirect(url_for("people.choose", photo_id=photos[0].id), 303)
+    _tell(results)
     return redirect(url_for("people.person", person_id=photos[0].person_id) if photos else back, 303)
 
 

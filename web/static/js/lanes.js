@@ -199,7 +199,7 @@ export class Lanes {
     const group = svg("g", { class: "hit" },
       length,
       svg("rect", { class: "back", width: size, height: size, rx: 8 }),
-      svg("image", { href: data.face.replace("ID", id), width: size, height: size, preserveAspectRatio: "xMidYMid slice" }),
+      svg("image", { href: data.face.replace("ID", id), ...closer(size), preserveAspectRatio: "xMidYMid slice" }),
       svg("rect", { class: "edge", width: size, height: size, rx: 8 }),
       svg("title", {}, title));
     group.dataset.id = id;
@@ -223,6 +223,12 @@ export class Lanes {
       this.onSelect(group.dataset.id);
     }
   }
+}
+
+// The kept face has much around it: show its middle, cut to the square by the style sheet (same figure there).
+function closer(size) {
+  const large = size * 1.3;
+  return { x: (size - large) / 2, y: (size - large) / 2, width: large, height: large };
 }
 
 // Where in a list in order of time the first item at or after an instant is.
