@@ -154,14 +154,17 @@ class Search:
     def submit(self, actor: Actor, plan: Plan) -> list[int]:
         """Queue what a plan names; return the ids of all its jobs, those already waiting included."""
         engine = self._engine()
+        jobs = self._store.jobs
         with self._store.atomic():
+            # No worker of today takes them: the engine was updated, or its settings changed, since they were queued.
+            jobs.cancel(jobs.outdated(plan.case_id, engine.NAME, engine.version, engine.settings_key))
             for footage in plan.unavailable:
                 self._store.footage.set_missing(footage.id, True)
             for footage, pieces in plan.segments:
                 if footage.missing:
                     self._store.footage.set_missing(footage.id, False)
                 for piece in pieces:
-                    self._store.jobs.create(
+                    jobs.create(
                         footage,
                         engine.NAME,
                         engine.version,
@@ -170,8 +173,8 @@ class Search:
                         piece.end_ms,
                         actor.name,
                     )
-            self._store.jobs.resume([job.id for job in plan.resumed if job.state == JobState.PAUSED])
-            self._store.jobs.retry([job.id for job in plan.resumed if job.state != JobState.PAUSED])
+            jobs.resume([job.id for job in plan.resumed if job.state == JobState.PAUSED])
+            jobs.retry([job.id for job in plan.resumed if job.state != JobState.PAUSED])
             self._store.audit.record(
                 actor,
                 "search",

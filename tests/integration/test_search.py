@@ -133,3 +133,12 @@ def test_ctrl_c_pauses_and_the_next_search_goes_on(tmp_path, models, astronaut):
     assert "searched" in done.stdout
     listed = subprocess.run([*words, "footage", "list"], env=environment, check=True, capture_output=True, text=True)
     assert "100 %" in listed.stdout
+
+
+def test_jobs_of_an_older_engine_do_not_wait_for_ever(app):
+    (footage,) = app.store.footage.list(DEFAULT_CASE)
+    with app.store.atomic():
+        app.store.jobs.create(footage, "local", "0-old", "fps5", 0, 6_000, "tester")
+    app.search.submit(ME, plan(app))
+    states = {job.engine_version: job.state for job in app.store.jobs.list(DEFAULT_CASE)}
+    assert states == {"0-old": "cancelled", app.engine().version: "queued"}

@@ -334,6 +334,15 @@ class Jobs:
             return self._db.one(f"{query} LIMIT 1", values) is not None
         return self._first_in(set(job_ids), query, values) is not None
 
+    def outdated(self, case_id: str, engine: str, engine_version: str, settings_key: str) -> builtins.list[int]:
+        """Return an engine's open jobs of a case that wait for another version or other settings than these."""
+        rows = self._db.all(
+            f"SELECT id FROM jobs WHERE case_id = ? AND engine = ? AND {_OPEN_SQL} "
+            "AND (engine_version <> ? OR settings_key <> ?)",
+            (case_id, engine, engine_version, settings_key),
+        )
+        return [row["id"] for row in rows]
+
     def owners(self) -> builtins.list[str]:
         """Return everybody who holds a lease."""
         rows = self._db.all("SELECT DISTINCT lease_owner FROM jobs WHERE lease_owner IS NOT NULL")
