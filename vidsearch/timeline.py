@@ -41,7 +41,8 @@ class FootageRow:
     footage: Footage
     camera: Camera
     state: str
-    """``new``, ``waiting``, ``searching``, ``searched``, ``partly``, ``paused``, ``failed`` or ``missing``."""
+    """``new``, ``waiting``, ``searching``, ``searched``, ``partly``, ``paused``, ``failed``, ``missing``, or ``outdated``:
+    searched by an earlier version of the engine, whose results stay until it is searched again."""
     examined_ms: int
     spans: list[ExaminedSpan]
     appearances: int
@@ -303,7 +304,7 @@ def _footage_row(
     return FootageRow(
         footage=footage,
         camera=camera,
-        state=_state(footage, jobs.lengths_ms if jobs else {}),
+        state=_state(footage, jobs.lengths_ms if jobs else {}, seen_before=bool(spans)),
         examined_ms=sum(span.end_ms - span.start_ms for span in spans if span.outcome is SpanOutcome.EXAMINED),
         spans=spans,
         appearances=appearances,
@@ -313,8 +314,11 @@ def _footage_row(
     )
 
 
-def _state(footage: Footage, lengths_ms: dict[JobState, int]) -> str:
-    """Return the one word for a recording's state; ``lengths_ms`` is how much of it is in each state of its jobs."""
+def _state(footage: Footage, lengths_ms: dict[JobState, int], *, seen_before: bool) -> str:
+    """Return the one word for a recording's state.
+
+    ``lengths_ms`` is how much of it is in each state of its jobs; ``seen_before``, whether any version examined it.
+    """
     states = set(lengths_ms)
     if states & (OPEN - {JobState.QUEUED}):
         return "searching"
@@ -325,7 +329,7 @@ def _state(footage: Footage, lengths_ms: dict[JobState, int]) -> str:
     if states & {JobState.PAUSED, JobState.CANCELLED}:
         return "paused"
     if not states:
-        return "missing" if footage.missing else "new"
+        return "outdated" if seen_before else "missing" if footage.missing else "new"
     return "searched" if sum(lengths_ms.values()) >= footage.facts.duration_ms else "partly"
 
 
