@@ -144,7 +144,7 @@ def face_id(picture: Picture, found: PhotoFace, version: str) -> str:
 
 def vector_of(found: PhotoFace, faces: Faces) -> Vector:
     """Return what describes a face."""
-    return np.asarray(faces.embedder.describe([faces.embedder.chip(found.pixels, found.box)])[0], np.float32)
+    return faces.embedder.describe_photo(found.pixels, found.box)
 
 
 def face_jpeg(picture: Picture, box: BoundingBox) -> bytes:
