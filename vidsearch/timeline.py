@@ -41,8 +41,9 @@ class FootageRow:
     footage: Footage
     camera: Camera
     state: str
-    """``new``, ``waiting``, ``searching``, ``searched``, ``partly``, ``paused``, ``failed``, ``missing``, or ``outdated``:
-    searched by an earlier version of the engine, whose results stay until it is searched again."""
+    """``new``, ``waiting``, ``searching``, ``searched``, ``partly``, ``paused``, ``failed``, ``missing`` or ``outdated``.
+
+    An outdated one was searched by an earlier version of the engine; its results stay until it is searched again."""
     examined_ms: int
     spans: list[ExaminedSpan]
     appearances: int
