@@ -13,6 +13,7 @@ from media_maker import NO_B, damage, number_in, numbered, remux, transcode, tru
 
 from vidsearch.errors import SourceUnavailable
 from vidsearch.media import ffmpeg
+from vidsearch.media.decoding import Decoder
 from vidsearch.media.frames import FrameReader, frame_at
 from vidsearch.media.probe import probe
 from vidsearch.model import ExaminedSpan, MediaFacts, SpanOutcome
@@ -177,6 +178,26 @@ def test_an_edit_list_hides_what_is_before_it(plain: Path, folder: Path):
     found = samples(cut, facts, 0, 6000)
     assert [number * 40 - ms for ms, number in found] == pytest.approx([1600] * len(found), abs=40)
     assert unexamined(cut, facts) == []
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".flv", ".avi", ".mpg"])
+def test_a_late_range_is_entered_near_it_not_from_the_beginning(
+    suffix: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = folder / f"forty_seconds{suffix}"
+    if suffix in (".mp4", ".avi"):
+        numbered(path, frames=1000)
+    elif suffix == ".mpg":
+        program = ["-c:v", "mpeg2video", "-q:v", "3", "-g", "25", "-bf", "2", "-f", "vob"]
+        transcode(numbered(folder / "to_convert.mp4", frames=1000), path, *program)
+    else:
+        remux(numbered(folder / "to_remux.mp4", frames=1000), path)
+    facts = probe(path)
+    decoded = []
+    decode = Decoder._frames_of
+    monkeypatch.setattr(Decoder, "_frames_of", lambda self, packet: decoded.append(packet) or decode(self, packet))
+    assert samples(path, facts, 36_300, 37_000) == [(ms, ms // 40) for ms in (36_400, 36_600, 36_800)]
+    assert len(decoded) < 100
 
 
 # -- what is not examined ----------------------------------------------------------------------------------------------

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from vidsearch.media.container import VideoStream
 
-MARGINS_MS: Final = (0, 2_000, 10_000, 60_000)
-"""How long before the time asked for a file is entered: the next where the one before came out too late. Streams
-without an index (TS, PS) are entered at any packet, and pictures can be broken for a while (periodic intra refresh).
-After the last one the file is read from its beginning, which is always right."""
+ENTRANCES_MS: Final = ((0, 0), (3_000, 0), (12_000, 2_000), (60_000, 10_000), (300_000, 60_000))
+"""How long before the time asked for to seek, and how long before it at least the key frame must be: the next where
+the one before came out too late. Streams without an index (TS, PS) are entered at any packet near the time, and after
+a key frame pictures can be broken for a while (periodic intra refresh). After the last one the file is read from its
+beginning, which is always right and can take long."""
 
 SPARING: Final = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4", "vp9"})
 """Codecs whose pictures marked as non-reference are needed by no other picture. (HEVC's mark speaks of one temporal
@@ -82,9 +83,9 @@ class Decoder:
 
         Raises SourceUnavailable and the errors of ``opened``.
         """
-        for margin in self._margins(from_ms):
+        for entrance in self._entrances(from_ms):
             try:
-                yield from self._attempt(from_ms, margin)
+                yield from self._attempt(from_ms, entrance)
                 break
             except TooLate:
                 continue
@@ -113,13 +114,13 @@ class Decoder:
         high = float("inf") if ms is None else ms
         return any(low < self._ticks.ms(pts) < high for pts in self._pending)
 
-    def _margins(self, from_ms: int) -> Iterator[int | None]:
+    def _entrances(self, from_ms: int) -> Iterator[tuple[int, int] | None]:
         if from_ms > 0 and self._facts.estimated_times:
-            yield 0  # found by counting, so right at once or never
+            yield ENTRANCES_MS[0]  # found by counting, so right at once or never
         elif from_ms > 0 and self._facts.joined:
-            yield from (0, 10_000)
+            yield from ENTRANCES_MS[:3]
         elif from_ms > 0 and self._facts.seekable:
-            yield from (margin for margin in MARGINS_MS if margin < max(from_ms, 1))
+            yield from (entrance for entrance in ENTRANCES_MS if entrance[1] < from_ms)
         yield None
 
     def _open(self) -> None:
@@ -150,14 +151,16 @@ class Decoder:
         self._last: int | None = None
         self._counter = 0
 
-    def _attempt(self, from_ms: int, margin_ms: int | None) -> Iterator[tuple[int, VideoFrame]]:
-        seeks = margin_ms is not None and not (self._facts.estimated_times or self._facts.joined)
+    def _attempt(self, from_ms: int, entrance: tuple[int, int] | None) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield frames from an entrance on; None is the beginning of the file."""
+        facts = self._facts
+        seeks = entrance is not None and not (facts.estimated_times or facts.joined)
         if not (seeks or self._fresh):
             self._open()  # counts from the beginning of the file
         self._start_over(from_ms)
         self._fresh = False
-        must_reach = margin_ms is not None and not self._facts.estimated_times
-        for ms, frame in self._decoded(self._packets(from_ms, margin_ms)):
+        must_reach = entrance is not None and not facts.estimated_times
+        for ms, frame in self._decoded(self._packets(from_ms, entrance)):
             if must_reach and ms > from_ms:
                 raise TooLate
             must_reach = False
@@ -196,9 +199,9 @@ class Decoder:
         self._errors = 1
         yield from self._decoded(from_any_key_frame(iter(self._reading)))
 
-    def _packets(self, from_ms: int, margin_ms: int | None) -> Iterator[Packet[VideoStream]]:
+    def _packets(self, from_ms: int, entrance: tuple[int, int] | None) -> Iterator[Packet[VideoStream]]:
         packets = iter(self._reading)
-        if margin_ms is None:
+        if entrance is None:
             yield from packets
         elif self._facts.estimated_times:
             place = ByCount(int(from_ms * self._facts.fps / 1000), self._codec.name)
@@ -206,10 +209,10 @@ class Decoder:
                 self._counter = self._counter or place.entered
                 yield packet
         else:
-            pts = self._ticks.pts(from_ms - margin_ms)
-            if not self._facts.joined and not self._reading.seek(pts):
+            seek_ms, key_ms = (from_ms - before for before in entrance)
+            if not self._facts.joined and not self._reading.seek(self._ticks.pts(seek_ms)):
                 raise TooLate
-            yield from from_key_frame(packets, ByTime(pts))
+            yield from from_key_frame(packets, ByTime(self._ticks.pts(key_ms)))
 
     def _decoded(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[tuple[int, VideoFrame]]:
         pending = self._pending
