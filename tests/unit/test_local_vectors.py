@@ -181,3 +181,20 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def _fields(one: Piece) -> dict:
     return {name: getattr(one, name) for name in one.__slots__}
+
+
+def test_reading_needs_no_sorting_however_much_there_is(tmp_path: Path) -> None:
+    """A block or a page of a million tracks must be read by index: sorting them for every block takes hours."""
+    database = Database(tmp_path / "engine.db")
+    vectors = Vectors(database, "v")
+    vectors.store(RANGES[0], RangeResult(tuple(PIECES[0]), span(RANGES[0])))
+    asked: list[str] = []
+    with database.reading() as db:
+        db.set_trace_callback(asked.append)
+        assert len(list(vectors.shots())) == 1
+        assert len(vectors.tracks("f", RANGES[0]).tracks) == 2
+        db.set_trace_callback(None)
+        plans = [row[3] for query in asked for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
+    database.close()
+    assert any("pieces_by_root" in step for step in plans)
+    assert not [step for step in plans if "RIGHT PART OF ORDER BY" in step or step.startswith("SCAN pieces")]

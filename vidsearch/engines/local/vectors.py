@@ -140,14 +140,13 @@ class Vectors:
                 )
             ]
             rows = db.execute(
-                f"SELECT {_SUMMARY} FROM pieces WHERE footage = ? AND version = ? AND root BETWEEN ? AND ? "
-                "ORDER BY root, start_ms, id",
-                (footage, self._version, roots[0], roots[-1]) if roots else (footage, self._version, "", ""),
+                f"SELECT {_SUMMARY} FROM pieces WHERE footage = ? AND version = ? "
+                "AND root IN (SELECT value FROM json_each(?)) ORDER BY root, start_ms, id",
+                (footage, self._version, json.dumps(roots)),
             ).fetchall()
         grouped: dict[str, list[sqlite3.Row]] = {root: [] for root in roots}
         for row in rows:
-            if row["root"] in grouped:
-                grouped[row["root"]].append(row)
+            grouped[row["root"]].append(row)
         made = [(_track(root, group), [row["id"] for row in group]) for root, group in grouped.items()]
         real = [(track, ids) for track, ids in made if track is not None]
         real.sort(key=lambda pair: (pair[0].start_ms, pair[0].id))
@@ -169,21 +168,30 @@ class Vectors:
 
     def _rows(self, footage: str | None) -> Iterator[sqlite3.Row]:
         """Yield the pieces with vectors, those of one track together, without holding a query open in between."""
-        where = "version = ?" if footage is None else "version = ? AND footage = ?"
-        words = (self._version,) if footage is None else (self._version, footage)
-        after: tuple[Any, ...] = ("", "", -1)
+        if footage is None:
+            # One recording after the other: over all of them no index has the order, and every block would sort anew.
+            for key in self._recordings():
+                yield from self._rows(key)
+            return
+        after: tuple[Any, ...] = ("", -1)
         while True:
             with self._database.reading() as db:
                 rows = db.execute(
-                    f"SELECT footage, root, start_ms, shots, vectors FROM pieces WHERE {where} "
-                    "AND (footage, root, start_ms) > (?, ?, ?) AND length(vectors) > 0 "
-                    "ORDER BY footage, root, start_ms LIMIT ?",
-                    (*words, *after, _BLOCK),
+                    "SELECT footage, root, start_ms, shots, vectors FROM pieces WHERE footage = ? AND version = ? "
+                    "AND (root, start_ms) > (?, ?) AND length(vectors) > 0 ORDER BY root, start_ms LIMIT ?",
+                    (footage, self._version, *after, _BLOCK),
                 ).fetchall()
             yield from rows
             if len(rows) < _BLOCK:
                 return
-            after = tuple(rows[-1])[:3]
+            after = tuple(rows[-1])[1:3]
+
+    def _recordings(self) -> list[str]:
+        with self._database.reading() as db:
+            rows = db.execute(
+                "SELECT DISTINCT footage FROM ranges WHERE version = ? ORDER BY footage", (self._version,)
+            )
+            return [row[0] for row in rows]
 
     def _blocks(self, rows: Iterable[sqlite3.Row]) -> Iterator[list[StoredShots]]:
         block: list[StoredShots] = []
