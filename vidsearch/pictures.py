@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ class Pictures:
         self._media = media
         self._photos = photos
         self._clips = clips
+        self._cutting = threading.Lock()
 
     def track(self, track_id: str, kind: str) -> bytes | None:
         """Return the JPEG kept of a track: ``face`` or ``frame``; None where nothing is kept."""
@@ -70,11 +72,13 @@ class Pictures:
         """Return a playable MP4 of an appearance, cut on demand and kept. Raises SourceUnavailable."""
         footage = self._store.footage.get(appearance.case_id, appearance.footage_id)
         target = self._clip_file(footage, appearance)
-        if not target.exists():
-            start, end = _clip_span(footage, appearance)
-            source = self._source(footage)
-            self._clips.mkdir(parents=True, exist_ok=True)
-            self._media.cut_clip(source, footage.facts, start, end, target)
+        # A player asks again while its first question is being answered: one thread cuts, the others find it done.
+        with self._cutting:
+            if not target.exists():
+                start, end = _clip_span(footage, appearance)
+                source = self._source(footage)
+                self._clips.mkdir(parents=True, exist_ok=True)
+                self._media.cut_clip(source, footage.facts, start, end, target)
         return target
 
     def playable(self, appearance: Appearance) -> str | None:

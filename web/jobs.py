@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from vidsearch.errors import UsageError
+from vidsearch.errors import UnknownRecord, UsageError
 from vidsearch.states import OPEN, JobState
 from web.current import actor, case_id, page_number, vidsearch
 from web.words import plural
@@ -62,6 +62,8 @@ def change(job_id: int, action: str) -> Response:
     if action not in WHICH:
         raise UsageError("a job can be paused, resumed, cancelled and retried")
     job = vidsearch().store.jobs.get(job_id)
+    if job.case_id != case_id():
+        raise UnknownRecord(f"there is no job {job_id}")
     return _do(action, [job.id])
 
 

@@ -1,5 +1,9 @@
 """Pictures and video, whole and in parts."""
 
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from vidsearch.engines.local import align, analyse
@@ -44,6 +48,20 @@ def test_a_clip_is_cut_on_demand_and_kept(client, app, seen):
     part.close()
 
 
+def test_a_clip_asked_for_twice_at_once_is_cut_once(app, seen):
+    cut = app.pictures._media.cut_clip
+    calls = []
+
+    def counting(*args):
+        calls.append(args)
+        return cut(*args)
+
+    app.pictures._media = replace(app.pictures._media, cut_clip=counting)
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(app.pictures.clip, [seen] * 4))) == 1
+    assert len(calls) == 1
+
+
 def test_without_the_source_the_page_says_so_and_shows_the_kept_frame(client, filled):
     found = filled.timeline.appearances("default")
     away = next(row for row in found if row.footage.path.endswith("unplugged.mp4")).appearance
@@ -64,8 +82,6 @@ def test_pictures_are_asked_for_again_cheaply(client, seen):
 
 
 def test_a_picture_that_was_not_kept(client, app, add_person, add_recording, add_appearances):
-    from dataclasses import replace
-
     footage = add_recording("k1")
     [row] = add_appearances(footage, add_person("Ann"), 500)
     app.store.appearances.replace(footage.id, "local", [replace(row, best_track="lost")])
@@ -91,7 +107,5 @@ def test_faces_are_cut_out_at_the_same_scale():
 
 def test_the_kept_face_lies_where_the_engine_cut_it():
     assert figures.KEPT_REACH == analyse._REACH
-    import inspect
-
     assert str(figures.KEPT_FACE_PX) in inspect.getsource(analyse._piece)
     assert align.cut_around is analyse.cut_around
