@@ -41,7 +41,7 @@ class FootageRow:
     footage: Footage
     camera: Camera
     state: str
-    """``new``, ``waiting``, ``searching``, ``searched``, ``partly``, ``paused``, ``failed``, ``missing`` or ``outdated``.
+    """``new``, ``waiting``, ``searching``, ``searched``, ``partly``, ``paused``, ``failed``, ``missing``, ``outdated``.
 
     An outdated one was searched by an earlier version of the engine; its results stay until it is searched again."""
     examined_ms: int
