@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from vidsearch.errors import StoreError
 from vidsearch.jobs.manager import JobManager
 from vidsearch.model import Appearance, Footage, Job
 from vidsearch.states import OPEN, JobState
@@ -38,9 +39,10 @@ class Worker:
         self._match = match
         self._hash = hash_pending
         self._engine_name = engine_name
+        self._on_event = on_event
         self._on_found = on_found
         self._matched_at: dict[int, float] = {}
-        self.manager = manager(on_collected=self._collected, on_event=on_event)
+        self.manager = manager(on_collected=self._collected, on_event=self._moved)
 
     def run(self, job_ids: Sequence[int]) -> None:
         """Work until none of these jobs is open, whoever does them. A KeyboardInterrupt passes through."""
@@ -54,13 +56,24 @@ class Worker:
 
     def _collected(self, job: Job) -> None:
         """Match a recording whose job was just collected, but not so often that matching becomes the work."""
-        footage = self._store.footage.get(job.case_id, job.footage_id)
-        now = time.monotonic()
-        last = self._matched_at.get(footage.id)
-        if last is not None and now - last < MATCH_EVERY_S and not self._is_last(job):
-            return
-        self._matched_at[footage.id] = now
-        new = self._match(footage)
+        last = self._matched_at.get(job.footage_id)
+        if last is None or time.monotonic() - last >= MATCH_EVERY_S or self._is_last(job):
+            self._match_recording(job)
+
+    def _moved(self, job: Job) -> None:
+        """Tell of a job that moved, and match its recording once more when that ended its last one.
+
+        Two workers may each have collected one of the last two jobs and left the matching to the other, and a last job
+        that fails is collected by nobody.
+        """
+        if self._on_event:
+            self._on_event(job)
+        if JobState(job.state) in (JobState.SUCCEEDED, JobState.FAILED) and self._is_last(job):
+            self._match_recording(job)
+
+    def _match_recording(self, job: Job) -> None:
+        self._matched_at[job.footage_id] = time.monotonic()
+        new = self._match(self._store.footage.get(job.case_id, job.footage_id))
         if new and self._on_found:
             self._on_found(new)
 
@@ -75,7 +88,9 @@ class Worker:
 
         def work() -> None:
             while not left.is_set():
-                self._hash(left.is_set)
+                # The worker meets the same trouble with its next write, and reports it; hashing tries again.
+                with suppress(StoreError):
+                    self._hash(left.is_set)
                 left.wait(HASH_EVERY_S)
 
         thread = threading.Thread(target=work, name="hashing", daemon=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from vidsearch.engine import Completion, Engine
-from vidsearch.errors import LeaseLost, ModelMissing, StoreError, UnknownRecord, VidsearchError
+from vidsearch.errors import IllegalTransition, LeaseLost, ModelMissing, StoreError, UnknownRecord, VidsearchError
 from vidsearch.jobs import lease, steps
 from vidsearch.model import Footage, Job
 from vidsearch.states import ACTIVE, JobState
@@ -213,8 +213,8 @@ class JobManager:
             return None
 
     def _fail(self, job: Job, error: str) -> None:
-        with suppress(LeaseLost, UnknownRecord):
-            # The step may have moved it on before it failed.
+        # The step may have moved it on, or even ended it, before it failed.
+        with suppress(LeaseLost, UnknownRecord, IllegalTransition):
             steps.fail(self._work, self._store.jobs.get(job.id), error)
 
     def _drop_lost(self) -> None:
