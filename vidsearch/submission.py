@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidsearch import clock
-from vidsearch.errors import DiskFull, FootageRefused, SourceUnavailable, UnknownRecord
+from vidsearch.errors import DiskFull, FootageRefused, SourceUnavailable, UnknownRecord, UsageError
 from vidsearch.model import Actor, Camera, Footage, MediaFacts
 from vidsearch.store import Store
+
+LONGEST_NAME = 300
+"""Characters of a camera's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,15 @@ class Submission:
             fps: Frames per second of streams without timestamps.
 
         Raises:
-            UsageError: ``start`` or ``zone`` cannot be understood.
+            UsageError: ``start`` or ``zone`` cannot be understood, or ``camera`` is no name.
             UnknownRecord: None of the paths exists.
         """
         if zone:
             clock.check_zone(zone)
         if start:
             clock.parse_instant(start, zone or self._zone)
+        if camera is not None and not (0 < len(camera) <= LONGEST_NAME and _is_text(camera)):
+            raise UsageError(f"a camera's name has 1 to {LONGEST_NAME} characters")
         for path in self._media.recordings_in([Path(path).absolute() for path in paths]):
             yield self._add_one(actor, case_id, path, camera, start, zone, copy, fps)
 
@@ -97,7 +102,7 @@ class Submission:
         missing = [footage for footage in self._store.footage.list(case_id) if not self._is_there(footage)]
         by_size: dict[int, list[Path]] = {}
         sizes = {footage.size for footage in missing}
-        for path in _files_under(folder.absolute()):
+        for path in filter(lambda path: _is_text(str(path)), _files_under(folder.absolute())):
             size = path.stat().st_size
             if size in sizes:
                 by_size.setdefault(size, []).append(path)
@@ -118,10 +123,12 @@ class Submission:
             self._store.audit.record(
                 actor, "footage.remove", str(footage_id), case_id=case_id, key=footage.key, sha256=footage.sha256
             )
-        sweep()
         copied = Path(footage.path)
-        if copied.is_relative_to(self._copies):
+        # Copies are named by content, so another case may use the same one.
+        used = any(Path(other.path) == copied for other in self._store.footage.with_key(footage.key))
+        if copied.is_relative_to(self._copies) and not used:
             copied.unlink(missing_ok=True)
+        sweep()
 
     def hash_pending(self, stop: Callable[[], bool]) -> None:
         """Compute the SHA-256 of recordings that have none yet, until done or ``stop()``."""
@@ -129,6 +136,8 @@ class Submission:
             if stop():
                 return
             try:
+                # What is there now must be what was added: this hash is what people will swear to.
+                self.check_source(footage)
                 digest = self._media.sha256(Path(footage.path), stop)
             except SourceUnavailable:
                 continue  # unplugged: the next run finds it still without a hash
@@ -167,6 +176,8 @@ class Submission:
         copy: bool,
         fps: float | None,
     ) -> FootageResult:
+        if not _is_text(str(path)):
+            return FootageResult(path, "refused", "its name is not valid text (UTF-8) and cannot be kept; rename it")
         try:
             facts = self._media.probe(path, fps=fps)
             key = self._media.fingerprint(path)
@@ -243,6 +254,15 @@ class Submission:
             return self._media.fingerprint(path) == footage.key
         except SourceUnavailable:
             return False
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; Linux lets files be called by any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _files_under(folder: Path) -> Iterator[Path]:

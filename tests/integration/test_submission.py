@@ -1,6 +1,8 @@
 """Recordings are referenced, told apart by content, found again when moved, and timed by the best clock there is."""
 
 import hashlib
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from footage_maker import crossing
 
 from vidsearch.app import open_app
 from vidsearch.errors import SourceUnavailable, UnknownRecord, UsageError
-from vidsearch.model import DEFAULT_CASE, Actor
+from vidsearch.model import DEFAULT_CASE, Actor, Purpose
 from vidsearch.settings import load_settings
 
 ME = Actor("tester")
@@ -142,3 +144,35 @@ def test_every_act_is_in_the_audit(app, recording):
     app.submission.remove(ME, DEFAULT_CASE, result.footage.id, app.forgetting.sweep)
     assert [entry.action for entry in app.store.audit.entries()] == ["footage.add", "footage.remove"]
     assert {entry.actor for entry in app.store.audit.entries()} == {"tester"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a file be called by bytes that are no text")
+def test_a_name_that_is_no_text_is_refused_and_the_rest_goes_on(app, recording):
+    odd = Path(os.fsdecode(os.fsencode(recording.parent) + b"/a\xff.mp4"))
+    odd.write_bytes(recording.read_bytes() + b"1")
+    results = add(app, recording.parent)
+    assert [result.outcome for result in results] == ["refused", "taken"]
+    assert "rename" in results[0].reason
+
+
+def test_a_camera_without_a_name_or_with_an_endless_one_is_refused(app, recording):
+    for camera in ("", "x" * 301):
+        with pytest.raises(UsageError, match="1 to 300 characters"):
+            add(app, recording, camera=camera)
+
+
+def test_a_copy_that_another_case_uses_stays(app, recording):
+    app.store.cases.add("other", "Another case", Purpose.OTHER)
+    (mine,) = add(app, recording, copy=True)
+    (theirs,) = app.submission.add(ME, "other", [recording], copy=True)
+    app.submission.remove(ME, DEFAULT_CASE, mine.footage.id, app.forgetting.sweep)
+    assert Path(theirs.footage.path).is_file()
+    app.submission.remove(ME, "other", theirs.footage.id, app.forgetting.sweep)
+    assert not Path(theirs.footage.path).exists()
+
+
+def test_changed_content_gets_no_hash(app, recording):
+    (result,) = add(app, recording)
+    recording.write_bytes(b"0" * result.footage.size)
+    app.submission.hash_pending(lambda: False)
+    assert app.store.footage.get(DEFAULT_CASE, result.footage.id).sha256 is None
