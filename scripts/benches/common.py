@@ -6,13 +6,15 @@ import datetime
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,15 +113,27 @@ def last_core() -> int:
     return max(os.sched_getaffinity(0))
 
 
-def vidsearch(data: Path, *words: str, core: int | None = None) -> float:
-    """Run the command line and return its wall seconds; end with its message where it fails."""
-    command = [*on_core(core), *VIDSEARCH, "--data", str(data), *words]
-    start = time.perf_counter()
+@dataclass(frozen=True)
+class Took:
+    """What a command took: wall seconds, and processor seconds with all its processes."""
+
+    wall: float
+    cpu: float
+
+
+def timed(command: Sequence[str]) -> Took:
+    """Run a command; end with its message where it fails."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - start
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise SystemExit(f"vidsearch {' '.join(words)[:120]}: {done.stderr.strip()[-500:]}")
-    return seconds
+        raise SystemExit(f"{' '.join(command)[:160]}: {done.stderr.strip()[-500:]}")
+    return Took(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def vidsearch(data: Path, *words: str, core: int | None = None) -> Took:
+    """Run the command line on a data folder."""
+    return timed([*on_core(core), *VIDSEARCH, "--data", str(data), *words])
 
 
 def found(data: Path) -> list[dict[str, Any]]:

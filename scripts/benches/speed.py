@@ -2,7 +2,8 @@
 
 They are divided by the seconds in which `ffmpeg -threads 1` decodes the same recordings to nowhere, and the peer's loop
 (every frame, upsampled once) is timed on a slice and extrapolated by frames. The slice is the recording's beginning,
-where few or no faces are to be described, which flatters the peer. Medians of the repeats, all on one core.
+where few or no faces are to be described, which flatters the peer. Medians of the repeats, all on one core. Processor
+seconds stand beside the wall's: on a machine that does other things too, their ratio is the steadier one.
 """
 
 from __future__ import annotations
@@ -11,16 +12,29 @@ import argparse
 import csv
 import json
 import shutil
-import statistics
 import subprocess
-import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import av
 
 from benches.accuracy import REEL
-from benches.common import cctv, ffmpeg, found, last_core, on_core, peer_python, save, say, scratch, shared, vidsearch
+from benches.common import (
+    Took,
+    cctv,
+    ffmpeg,
+    found,
+    last_core,
+    on_core,
+    peer_python,
+    save,
+    say,
+    scratch,
+    shared,
+    timed,
+    vidsearch,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,24 +70,32 @@ def measure(identities: Path, clips: list[Path], given: argparse.Namespace) -> d
             shutil.copytree(ready, data)
             searches.append(vidsearch(data, "search", core=given.core))
             nothing.append(vidsearch(data, "search", core=given.core))
-            decodes.append(sum(_decode(clip, given.core) for clip in clips))
-            say(f"  search {searches[-1]:.2f} s, nothing to do {nothing[-1]:.2f} s, decoding {decodes[-1]:.2f} s")
+            decodes.append([_decode(clip, given.core) for clip in clips])
+            say(f"  search {searches[-1].wall:.2f} s ({searches[-1].cpu:.2f} of processor)")
         appearances = len(found(data))
-    search = statistics.median(searches) - statistics.median(nothing)
-    decode = statistics.median(decodes)
+    search = median(t.wall for t in searches) - median(t.wall for t in nothing)
+    search_cpu = median(t.cpu for t in searches) - median(t.cpu for t in nothing)
+    decode = median(sum(t.wall for t in each) for each in decodes)
+    decode_cpu = median(sum(t.cpu for t in each) for each in decodes)
     result: dict[str, Any] = {
         "recordings": len(clips),
         "frames": sum(frames.values()),
         "appearances": appearances,
         "search_s": round(search, 2),
-        "search_raw_s": [round(s, 2) for s in searches],
-        "nothing_to_do_s": round(statistics.median(nothing), 2),
+        "search_raw_s": [round(t.wall, 2) for t in searches],
+        "search_cpu_s": round(search_cpu, 2),
+        "nothing_to_do_s": round(median(t.wall for t in nothing), 2),
         "ffmpeg_null_s": round(decode, 2),
+        "ffmpeg_null_cpu_s": round(decode_cpu, 2),
         "search_over_ffmpeg": round(search / decode, 2),
+        "search_over_ffmpeg_by_cpu": round(search_cpu / decode_cpu, 2),
     }
     if not given.no_peer:
-        peer = sum(_peer(clip, identities, given) * count for clip, count in frames.items())
+        each = {clip: _peer(clip, identities, given) for clip in clips}
+        peer = sum(each[clip].wall * count for clip, count in frames.items())
+        peer_cpu = sum(each[clip].cpu * count for clip, count in frames.items())
         result |= {"peer_extrapolated_s": round(peer, 1), "peer_over_search": round(peer / search, 1)}
+        result["peer_over_search_by_cpu"] = round(peer_cpu / search_cpu, 1)
         result["peer_frames_timed"] = sum(min(given.peer_frames, count) for count in frames.values())
     return result
 
@@ -92,14 +114,12 @@ def prepare(data: Path, identities: Path, clips: list[Path]) -> None:
         vidsearch(data, "footage", "add", str(clip), "--camera", clip.stem)
 
 
-def _decode(clip: Path, core: int) -> float:
+def _decode(clip: Path, core: int) -> Took:
     command = [*on_core(core), ffmpeg(), "-v", "error", "-nostdin", "-threads", "1", "-i", str(clip)]
-    start = time.perf_counter()
-    subprocess.run([*command, "-map", "0:v:0", "-f", "null", "-"], check=True)
-    return time.perf_counter() - start
+    return timed([*command, "-map", "0:v:0", "-f", "null", "-"])
 
 
-def _peer(clip: Path, identities: Path, given: argparse.Namespace) -> float:
+def _peer(clip: Path, identities: Path, given: argparse.Namespace) -> Took:
     """Return the peer's seconds for one frame."""
     script = shared() / "bench" / "peer_face_recognition.py"
     # Who is enrolled hardly matters for the peer's time, and enrolling is not timed: two photos are enough.
@@ -116,7 +136,8 @@ def _peer(clip: Path, identities: Path, given: argparse.Namespace) -> float:
             [*command, "--frames", str(given.peer_frames)], capture_output=True, text=True, check=True
         )
     result = json.loads(done.stdout)
-    return float(result["wall_s"]) / int(result["frames_looked_at"])
+    looked = int(result["frames_looked_at"])
+    return Took(float(result["wall_s"]) / looked, float(result["cpu_s"]) / looked)
 
 
 def _frames(clip: Path) -> int:
