@@ -28,6 +28,25 @@ def test_a_fast_face_is_followed_by_its_speed() -> None:
     assert len(tracker.live) == 1
 
 
+@pytest.mark.parametrize("step", [40, 90, 130, 150])
+def test_a_walker_across_the_picture_is_one_track_from_the_start(step: int) -> None:
+    tracker = Tracker()
+    walk(tracker, {200 * n: [face(step * n)] for n in range(8)})
+    assert [len(track.sightings) for track in tracker.live] == [8]
+
+
+def test_a_face_far_away_is_another_one_unless_somebody_could_have_walked_there() -> None:
+    tracker = Tracker()
+    walk(tracker, {0: [face(100)], 200: [face(100 + 3 * 60)]})
+    assert len(tracker.live) == 2
+    tracker = Tracker()
+    walk(tracker, {0: [face(100)], 200: [face(102)], 400: [face(102 + 2 * 60)]})
+    assert len(tracker.live) == 2, "who stood still does not leap"
+    tracker = Tracker()
+    walk(tracker, {0: [face(100)], 800: [face(100 + 2 * 60)]})
+    assert len(tracker.live) == 2, "too long ago"
+
+
 def test_two_faces_that_pass_each_other_keep_their_tracks() -> None:
     tracker = Tracker()
     walk(tracker, {ms: [face(100 + ms / 5, 100), face(700 - ms / 5, 170)] for ms in range(0, 3_200, 200)})

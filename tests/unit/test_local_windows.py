@@ -1,7 +1,7 @@
 import pytest
 
 from vidsearch.engines.local.boxes import Box
-from vidsearch.engines.local.windows import TILE, Turns, tiles, windows_over
+from vidsearch.engines.local.windows import TILE, Turns, around, tiles, windows_over
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (640, 360), (352, 288), (100, 2000), (384, 384)])
@@ -69,3 +69,10 @@ def test_a_look_at_everything_is_carried_through() -> None:
         seen |= set(turns.next([], 1920, 1080))
     assert set(tiles(1920, 1080)) <= seen
     assert turns.next([], 1920, 1080) == []
+
+
+def test_a_followed_face_gets_one_window_whatever_its_size() -> None:
+    assert around([(300, 100, 1500, 1000)], 1920, 1080) == [(300, 100, 1501, 1001)]
+    assert len(around([(300, 100, 400, 200), (350, 150, 450, 250)], 1920, 1080)) == 1
+    assert len(around([(-40, 100, 1200, 1300), (1500, 100, 1600, 200)], 1920, 1080)) == 2
+    assert around([], 1920, 1080) == []

@@ -25,7 +25,7 @@ from vidsearch.engines.local.quality import frontal, sharpness, shot_quality
 from vidsearch.engines.local.reading import Frame, Reader
 from vidsearch.engines.local.shots import Shot
 from vidsearch.engines.local.track import GAP_MS, LiveTrack, Tracker
-from vidsearch.engines.local.windows import Turns, windows_over
+from vidsearch.engines.local.windows import Turns, around
 from vidsearch.errors import EngineError
 from vidsearch.model import MediaFacts
 
@@ -123,14 +123,13 @@ class RangeAnalysis:
         if sweep != self._swept:
             self._swept = sweep
             moving = [(0.0, 0.0, float(frame.width), float(frame.height))]
-        followed = [
-            grown(track.expected(frame.ms), _LOOK_AROUND * (track.box[2] - track.box[0]))
-            for track in self._tracker.live
-        ]
-        certain = windows_over(followed, frame.width, frame.height)
-        return certain + [
-            window for window in self._turns.next(moving, frame.width, frame.height) if window not in certain
-        ]
+        certain = around(
+            [grown(t.expected(frame.ms), _LOOK_AROUND * (t.box[2] - t.box[0])) for t in self._tracker.live],
+            frame.width,
+            frame.height,
+        )
+        others = self._turns.next(moving, frame.width, frame.height)
+        return certain + [window for window in others if window not in certain]
 
     def _take_shot(self, ms: int, rgb: Pixels, track: LiveTrack, face: Found, small: _Once) -> None:
         turned = frontal(face.points)

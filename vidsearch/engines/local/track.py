@@ -17,6 +17,13 @@ GAP_MS = 1_200
 _REACH = 1.5
 """How far a face may be from where it was expected, in its own widths."""
 
+_FASTEST = 13.0
+"""Speed at which a face seen only once may have moved on, in its widths a second: a head is 15 cm wide, so 2 m/s. A
+brisk walker across the picture goes two widths from one picture to the next."""
+
+_FASTEST_FOR_MS = 450
+"""That is believed for two pictures; later it could be anybody."""
+
 _SIZES = (0.6, 1.6)
 """How much a face may shrink or grow from one sighting to the next."""
 
@@ -93,25 +100,35 @@ class Tracker:
     def _candidates(self, ms: int, faces: Sequence[Found]) -> list[tuple[LiveTrack, Found]]:
         """Return the pairs that may belong together, the likeliest first."""
         scored = [
-            (closeness(track.expected(ms), track.box, face.box), i, j)
-            for i, track in enumerate(self.live)
-            for j, face in enumerate(faces)
+            (closeness(track, ms, face.box), i, j) for i, track in enumerate(self.live) for j, face in enumerate(faces)
         ]
         order = sorted((-score, i, j) for score, i, j in scored if score > 0)
         return [(self.live[i], faces[j]) for _, i, j in order]
 
 
-def closeness(expected: Box, last: Box, seen: Box) -> float:
-    """Return how well a face fits to where one was expected or last seen, 0 for not at all."""
+def closeness(track: LiveTrack, ms: int, seen: Box) -> float:
+    """Return how well a face seen at a time fits to a track, 0 for not at all.
+
+    Above 1 it is about where it was expected or last seen; below, a face seen once may have gone as far as one walks.
+    """
     width = seen[2] - seen[0]
-    ratio = (last[2] - last[0]) / width if width > 0 else 0.0
+    ratio = (track.box[2] - track.box[0]) / width if width > 0 else 0.0
     if not _SIZES[0] < ratio < _SIZES[1]:
         return 0.0
-    return max(_near(expected, seen, width), _near(last, seen, width))
+    near = max(_near(track.expected(ms), seen, width), _near(track.box, seen, width))
+    if near > 0:
+        return 1 + near
+    elapsed = ms - track.last_ms
+    if len(track.sightings) > 1 or elapsed > _FASTEST_FOR_MS:
+        return 0.0
+    return max(0.0, 1 - _distance(track.box, seen) / (_FASTEST * elapsed / 1000 * width))
 
 
 def _near(box: Box, seen: Box, width: float) -> float:
-    (ax, ay), (bx, by) = centre(box), centre(seen)
-    distance = float(np.hypot(ax - bx, ay - by))
-    near = 1 - distance / (_REACH * width)
+    near = 1 - _distance(box, seen) / (_REACH * width)
     return iou(box, seen) + near if near > 0 else 0.0
+
+
+def _distance(a: Box, b: Box) -> float:
+    (ax, ay), (bx, by) = centre(a), centre(b)
+    return float(np.hypot(ax - bx, ay - by))

@@ -93,6 +93,18 @@ def _size(region: Window) -> int:
     return (region[2] - region[0]) * (region[3] - region[1])
 
 
+def around(regions: Sequence[Box], width: int, height: int) -> list[Window]:
+    """Return windows around followed faces: one for each, or for several together.
+
+    A face too large for a tile needs one window around it and no tiles inside it.
+    """
+    large = [region for region in regions if max(region[2] - region[0], region[3] - region[1]) > TILE]
+    small = [region for region in regions if region not in large]
+    return list(
+        dict.fromkeys([*windows_over(small, width, height), *(_within(region, width, height) for region in large)])
+    )
+
+
 class Turns:
     """Shares a budget of windows among the places that want to be looked at, so that none waits for long."""
 
