@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import available_timezones
 
-from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, flash, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from vidsearch.clock import local_zone
@@ -156,8 +156,6 @@ def _add_page(form: dict[str, str] | None = None, problem: str | None = None, ch
 
 
 def _cells(row: FootageRow) -> dict[str, str]:
-    return {
-        "state": render_template("footage/_state.html", row=row),
-        "coverage": render_template("footage/_coverage.html", row=row),
-        "found": render_template("footage/_found.html", row=row),
-    }
+    # Without render_template, which would ask for the case and the search's state once for each cell.
+    render = current_app.jinja_env.get_template
+    return {name: render(f"footage/_{name}.html").render(row=row) for name in ("state", "coverage", "found")}
