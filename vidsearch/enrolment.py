@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidsearch.engine import Engine
-from vidsearch.errors import DiskFull, FaceTaken, PhotoRefused, SeveralFaces, UnknownRecord, UsageError
+from vidsearch.errors import DiskFull, FaceTaken, PhotoRefused, SeveralFaces, UnknownRecord, UsageError, VidsearchError
 from vidsearch.model import Actor, EnrolledFace, FaceDescription, Person, Photo, Picture
 from vidsearch.store import Store
 
@@ -121,20 +121,24 @@ class Enrolment:
             raise UsageError(f"there is a person called '{name}' already")
         with self._store.atomic():
             self._store.people.rename(person_id, name)
-            self._store.audit.record(actor, "person.rename", str(person_id), case_id=case_id, old=person.name, new=name)
+            self._store.people.reword(case_id, _like(person.name), _like(name))
+            # Without the names: the audit cannot forget them when the person is to be forgotten.
+            self._store.audit.record(actor, "person.rename", str(person_id), case_id=case_id)
 
     def forget_person(self, actor: Actor, case_id: str, person_id: int) -> None:
         """Remove a person with photos, vectors, matches and appearances, for good."""
-        self._store.people.get(case_id, person_id)
+        person = self._store.people.get(case_id, person_id)
         photos = self._store.people.photos(person_id)
         with self._store.atomic():
             self._store.people.remove(person_id)
+            self._store.people.reword(case_id, _like(person.name), _like("somebody since forgotten"))
             self._store.cases.bump_revision(case_id)
             # The name goes too: the audit keeps that somebody was forgotten, not whom.
             self._store.audit.record(actor, "person.forget", str(person_id), case_id=case_id, photos=len(photos))
-        self._sweep()
+        # Before the engine is asked, which may be unable to start.
         for photo in photos:
             self._drop_original(photo)
+        self._sweep()
 
     def forget_photo(self, actor: Actor, case_id: str, photo_id: int) -> None:
         """Remove a photo and the face enrolled from it, for good."""
@@ -145,8 +149,8 @@ class Enrolment:
             self._store.audit.record(
                 actor, "photo.forget", str(photo_id), case_id=case_id, person=photo.person_id, sha256=photo.sha256
             )
-        self._sweep()
         self._drop_original(photo)
+        self._sweep()
 
     # -- one photo -----------------------------------------------------------------------------------------------
 
@@ -161,20 +165,29 @@ class Enrolment:
         known = self._known(case_id, name, picture, face)
         if known:
             return PhotoResult(name, label, "duplicate", "this photo is enrolled already", known)
-        self._keep_original(picture)
         try:
             enrolled = self._engine().enrol(case_id, picture, face=face, allow_weak=allow_weak)
+        except UsageError as refused:
+            return PhotoResult(name, label, PhotoRefused.code, str(refused))
         except PhotoRefused as refused:
             faces = self._engine().describe(picture) if isinstance(refused, SeveralFaces) else []
             photo = self._record(actor, case_id, name, picture, refused.code, str(refused), None, None)
             return PhotoResult(name, label, refused.code, str(refused), photo, faces)
         outcome = "weak" if enrolled.weak else "enrolled"
-        reason, disagrees = self._doubts(case_id, name, enrolled)
         try:
+            reason, disagrees = self._doubts(case_id, name, enrolled)
             photo = self._record(actor, case_id, name, picture, outcome, reason, disagrees, enrolled)
-        except FaceTaken as refused:
-            return PhotoResult(name, label, refused.code, str(refused))
+        except VidsearchError as exc:
+            self._let_go(case_id, enrolled)
+            if isinstance(exc, FaceTaken):
+                return PhotoResult(name, label, exc.code, str(exc))
+            raise
         return PhotoResult(name, label, outcome, reason, photo)
+
+    def _let_go(self, case_id: str, enrolled: EnrolledFace) -> None:
+        """Have the engine forget a face that could not be recorded, unless it is somebody's already."""
+        if enrolled.face_id not in self._store.people.owners(case_id, enrolled.engine):
+            self._engine().forget(case_id, [enrolled.face_id])
 
     def _known(self, case_id: str, name: str, picture: Picture, face: int | None) -> Photo | None:
         """Return the same photo of the same person, where it is enrolled and no other face of it is asked for."""
@@ -205,7 +218,7 @@ class Enrolment:
             like = max(engine.compare(case_id, enrolled.face_id, theirs), key=lambda match: match.similarity)
             if like.similarity >= RESEMBLES_FROM:
                 other = self._store.people.get(case_id, owners[like.face_id][0]).name
-                doubts.append(f"looks very like {other} (similarity {like.similarity:.0f}): is the name right?")
+                doubts.append(f"{_like(other)}similarity {like.similarity:.0f}): is the name right?")
         return "; ".join(doubts), disagrees
 
     def _record(
@@ -219,6 +232,7 @@ class Enrolment:
         disagrees: float | None,
         enrolled: EnrolledFace | None,
     ) -> Photo:
+        self._keep_original(picture)
         with self._store.atomic():
             person = self._store.people.by_name(case_id, name) or self._new_person(actor, case_id, name)
             for old in self._store.people.photo_by_sha256(case_id, picture.sha256):
@@ -271,6 +285,11 @@ class Enrolment:
             self.photo_file(photo).unlink(missing_ok=True)
 
 
+def _like(name: str) -> str:
+    """Return how a photo's doubts begin to name somebody else: what must change when that name goes."""
+    return f"looks very like {name} ("
+
+
 def clean_name(name: str) -> str:
     """Return a name without outer space. Raises UsageError where it is empty, too long or has control characters."""
     name = " ".join(name.split())
@@ -308,7 +327,10 @@ def _from_csv(source: Path) -> list[tuple[str, Path]]:
         text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{source}: cannot be read as CSV: {exc}") from exc
-    rows = [row for row in csv.reader(text.splitlines()) if row and any(cell.strip() for cell in row)]
+    try:
+        rows = [row for row in csv.reader(text.splitlines()) if row and any(cell.strip() for cell in row)]
+    except csv.Error as exc:
+        raise UsageError(f"{source}: cannot be read as CSV: {exc}") from exc
     if rows and [cell.strip().lower() for cell in rows[0][:2]] == ["name", "path"]:
         rows = rows[1:]
     bad = next((row for row in rows if len(row) < 2 or not row[0].strip() or not row[1].strip()), None)

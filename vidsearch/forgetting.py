@@ -22,6 +22,10 @@ class Forgetting:
         """Make the engine forget what the store has forgotten, and empty the cache of clips if there was anything."""
         engine = self._engine()
         faces, footage = self._store.forgotten.faces(engine.NAME), self._store.forgotten.footage()
+        if (faces or footage) and self._clips.is_dir():
+            # First of all: a crash later leaves what is still to be forgotten on the list, and with it this.
+            for clip in self._clips.iterdir():
+                clip.unlink(missing_ok=True)
         for case_id, face_id in faces:
             # Enrolled again since it was listed: the store holds it, so the engine must keep it.
             if face_id not in self._store.people.owners(case_id, engine.NAME):
@@ -31,6 +35,4 @@ class Forgetting:
             if engine.capabilities.analysis and not self._store.footage.with_key(key):
                 engine.purge_footage(key)
             self._store.forgotten.strike_footage(key)
-        if (faces or footage) and self._clips.is_dir():
-            for clip in self._clips.iterdir():
-                clip.unlink(missing_ok=True)
+        self._store.forget_log()

@@ -7,7 +7,7 @@ from PIL import Image
 
 from vidsearch.app import open_app
 from vidsearch.enrolment import clean_name, photos_to_import
-from vidsearch.errors import UnknownRecord, UsageError
+from vidsearch.errors import DiskFull, ModelMissing, UnknownRecord, UsageError
 from vidsearch.model import DEFAULT_CASE, Actor
 from vidsearch.settings import load_settings
 
@@ -140,3 +140,52 @@ def test_import_from_folders_and_csv(tmp_path):
         photos_to_import(table)
     with pytest.raises(UnknownRecord):
         photos_to_import(tmp_path / "none")
+
+
+def test_a_face_that_a_photo_does_not_have_stops_no_other(app, astronaut):
+    results = add(app, "Eileen", astronaut, pair(astronaut), face=1)
+    assert [result.outcome for result in results] == ["refused", "enrolled"]
+    assert "no face 2" in results[0].reason
+    assert len([path for path in app.settings.photos.rglob("*") if path.is_file()]) == 1
+
+
+def test_a_face_that_cannot_be_recorded_is_not_kept(app, astronaut, monkeypatch):
+    def full(*_args, **_values):
+        raise DiskFull("no space")
+
+    monkeypatch.setattr(app.store.people, "add_photo", full)
+    with pytest.raises(DiskFull):
+        add(app, "Eileen", astronaut)
+    assert app.engine().faces(DEFAULT_CASE) == []
+
+
+def test_photos_go_also_where_the_engine_cannot_start(app, astronaut, monkeypatch):
+    (result,) = add(app, "Eileen", astronaut)
+
+    def missing():
+        raise ModelMissing
+
+    monkeypatch.setattr(app.forgetting, "_engine", missing)
+    with pytest.raises(ModelMissing):
+        app.enrolment.forget_person(ME, DEFAULT_CASE, result.photo.person_id)
+    assert not app.enrolment.photo_file(result.photo).exists()
+
+
+def test_no_name_is_left_in_the_data_folder(app, astronaut):
+    (result,) = add(app, "Zebedee Quux", astronaut)
+    similar = Image.open(astronaut).convert("RGB").resize((500, 500))
+    (twin,) = add(app, "Twin", encoded(similar))
+    assert "Zebedee Quux" in twin.reason
+    app.enrolment.rename(ME, DEFAULT_CASE, result.photo.person_id, "Yolanda Quux")
+    assert "Yolanda Quux" in app.store.people.photo(DEFAULT_CASE, twin.photo.id).reason
+    app.enrolment.forget_person(ME, DEFAULT_CASE, result.photo.person_id)
+    assert "somebody since forgotten" in app.store.people.photo(DEFAULT_CASE, twin.photo.id).reason
+    for path in app.settings.data.rglob("*"):
+        assert path.is_dir() or b"Quux" not in path.read_bytes(), path
+
+
+def test_a_table_that_is_none_is_refused(tmp_path):
+    table = tmp_path / "people.csv"
+    table.write_text("name,path\n" + '"' + "x" * 200_000, encoding="utf-8")
+    with pytest.raises(UsageError, match="cannot be read as CSV"):
+        photos_to_import(table)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidsearch.cli.context import Context, case_option, print_json
 from vidsearch.cli.show import counting, table
 from vidsearch.enrolment import PhotoResult, photos_to_import
-from vidsearch.errors import PhotoRefused, UnknownRecord
+from vidsearch.errors import PhotoRefused, UnknownRecord, UsageError
 from vidsearch.model import Photo
 from vidsearch.timeline import PersonRow
+
+if TYPE_CHECKING:
+    from vidsearch.app import App
 
 
 def register(cli: click.Group) -> None:
@@ -64,14 +67,22 @@ def import_(ctx: Context, source: Path, weak: bool) -> None:
         results: list[PhotoResult] = []
         with counting(len(pairs), "enrolling") as bar:
             for name, photo in pairs:
-                for result in app.enrolment.add_photos(app.actor, ctx.case_id, name, [photo], allow_weak=weak):
-                    bar.line(_outcome(result))
-                    results.append(result)
+                result = _imported(app, ctx, name, photo, weak)
+                bar.line(_outcome(result))
+                results.append(result)
     usable = sum(result.usable for result in results)
     people = len({result.person for result in results if result.usable})
     click.echo(f"{usable} of {len(results)} photos enrolled, {people} people")
     if not usable:
         raise PhotoRefused("no photo could be used; the reasons are above")
+
+
+def _imported(app: App, ctx: Context, name: str, photo: Path, weak: bool) -> PhotoResult:
+    """Enrol one photo; a row whose name is no name is refused like a photo that is none, and stops no other."""
+    try:
+        return next(app.enrolment.add_photos(app.actor, ctx.case_id, name, [photo], allow_weak=weak))
+    except UsageError as refused:
+        return PhotoResult(name, photo.name, PhotoRefused.code, str(refused))
 
 
 @person.command("list")

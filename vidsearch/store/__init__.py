@@ -63,6 +63,10 @@ class Store:
         """Make all changes in the block happen, or none. A block inside another can fail alone."""
         return self._connection.atomic()
 
+    def forget_log(self) -> None:
+        """Empty the write-ahead log, so that what was deleted is not left in it. Best effort: readers may hold it."""
+        self._connection.all("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the connections of all threads."""
         self._connection.close()

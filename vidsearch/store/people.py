@@ -57,6 +57,13 @@ class People:
                 raise UsageError(f"there is a person called '{name}' already")
             self._db.run("UPDATE people SET name = ? WHERE id = ?", (name, person_id))
 
+    def reword(self, case_id: str, old: str, new: str) -> None:
+        """Put ``new`` for ``old`` in what is said of the photos of a case, where it names somebody else."""
+        self._db.run(
+            "UPDATE photos SET reason = replace(reason, :old, :new) WHERE case_id = :case_id AND instr(reason, :old)",
+            {"case_id": case_id, "old": old, "new": new},
+        )
+
     def remove(self, person_id: int) -> None:
         """Remove a person with photos, faces, matches, appearances and verdicts."""
         self._db.run("DELETE FROM people WHERE id = ?", (person_id,))
