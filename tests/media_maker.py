@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -71,6 +73,26 @@ def remux(source: Path, target: Path, *options: str, begin: float = 0.0) -> Path
 def transcode(source: Path, target: Path, *options: str) -> Path:
     """Encode a recording anew."""
     ffmpeg.run(["-y", "-i", str(source), *options, str(target)])
+    return target
+
+
+def dahua(source: Path, target: Path, begin: datetime, fps: int = 25) -> Path:
+    """Wrap a raw H.264 stream as Dahua's recorders export it (as libav's dhav.c reads it)."""
+    content = bytearray()
+    with av.open(str(source), format="h264") as container:
+        pictures = [(packet.is_keyframe, bytes(packet)) for packet in container.demux(video=0) if packet.size]
+    for number, (is_key, picture) in enumerate(pictures):
+        ms = number * 1000 // fps
+        at = begin + timedelta(milliseconds=ms)
+        clock = (at.year - 2000) << 26 | at.month << 22 | at.day << 17 | at.hour << 12 | at.minute << 6 | at.second
+        extras = bytes([0x81, 0, 4, fps]) + struct.pack("<B3xHH", 0x82, WIDTH, HEIGHT)
+        length = 24 + len(extras) + len(picture) + 8
+        kind = 0xFD if is_key else 0xFC
+        content += b"DHAV" + struct.pack(
+            "<BBBBIIIHBB", kind, 0, 1, 0, number, length, clock, ms % 65536, len(extras), 0
+        )
+        content += extras + picture + b"dhav" + struct.pack("<I", length)
+    target.write_bytes(content)
     return target
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import av
 import pytest
-from media_maker import NO_B, number_in, numbered, remux, transcode
+from media_maker import NO_B, dahua, number_in, numbered, remux, transcode
 
 from vidsearch.errors import FFmpegFailed, SourceUnavailable
 from vidsearch.media import ffmpeg
@@ -52,6 +53,11 @@ KINDS = {
     "matroska.mkv": remux,
     "mpeg4.avi": lambda source, path: transcode(source, path, "-c:v", "mpeg4", "-q:v", "3", "-g", "25"),
     "raw.h264": remux,
+    "dahua.dav": lambda source, path: dahua(
+        remux(numbered(path.with_suffix(".mp4"), frames=400, options=NO_B), path.with_suffix(".h264")),
+        path,
+        datetime(2026, 11, 2, 18, 24),
+    ),
     "joined.ts": lambda source, path: joined(numbered(path.with_suffix(".mp4"), frames=400, options=NO_B), path),
 }
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from datetime import datetime
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from media_maker import NO_B, damage, number_in, numbered, remux, transcode, truncate
+from media_maker import NO_B, dahua, damage, number_in, numbered, picture, remux, transcode, truncate
 
 from vidsearch.errors import SourceUnavailable
 from vidsearch.media import ffmpeg
@@ -76,6 +79,9 @@ KINDS: dict[str, Callable[[Path, Path], Path]] = {
     "raw.h264": remux,
     "raw.h265": lambda source, path: transcode(source, path, *HEVC),
     "raw_with_a_header.264": lambda source, path: with_header(remux(source, path.with_suffix(".h264")), path),
+    "dahua.dav": lambda source, path: dahua(
+        remux(numbered(path.with_suffix(".mp4"), options=NO_B), path.with_suffix(".h264")), path, datetime(2026, 11, 2)
+    ),
     "raw_called.dav": lambda source, path: remux(source, path, "-f", "h264"),
 }
 
@@ -203,7 +209,7 @@ def test_a_late_range_is_entered_near_it_not_from_the_beginning(
 # -- what is not examined ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".ts", ".mkv", ".avi", ".flv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".ts", ".mkv", ".avi"])
 def test_a_damaged_middle_is_named_and_the_rest_goes_on(suffix: str, straight: Path, folder: Path):
     path = damage(remux(straight, folder / f"whole{suffix}"), folder / f"damaged{suffix}", 0.45, 0.55)
     facts = probe(path)
@@ -214,6 +220,18 @@ def test_a_damaged_middle_is_named_and_the_rest_goes_on(suffix: str, straight: P
     if suffix != ".avi":  # where noise between two good chunks can pass for a picture
         assert lost
     assert all(outcome is SpanOutcome.UNDECODABLE and 2000 <= start < end <= 4600 for start, end, outcome in lost)
+
+
+def test_noise_that_looks_like_another_stream_ends_nothing(straight: Path, folder: Path):
+    """FLV has nothing by which its demuxer could find the next good packet, so what is found differs."""
+    whole = remux(straight, folder / "noisy.flv")
+    for start in (0.3, 0.45, 0.6):
+        path = damage(whole, folder / "noisy_inside.flv", start, start + 0.1)
+        facts = probe(path)
+        assert facts.duration_ms == 6000
+        assert [number for ms, number in samples(path, facts, 0, 1400)] == list(range(0, 35, 5))
+        assert all(outcome is SpanOutcome.UNDECODABLE for *_, outcome in unexamined(path, facts))
+        assert unexamined(path, facts)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -288,6 +306,25 @@ def test_a_source_that_shrinks_while_it_is_read_says_so(straight: Path, folder: 
             file.truncate(10_000)
         with pytest.raises(SourceUnavailable, match="shorter"):
             list(run)
+
+
+def test_one_damaged_time_does_not_end_the_recording(folder: Path):
+    times = [number * 40 + (5_000_000 if number == 61 else 0) for number in range(150)]
+    path = folder / "stray.nut"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuvj420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number in range(150):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24").reformat(format="yuvj420p")
+            frame.time_base, frame.pts = Fraction(1, 1000), number * 40
+            for packet in stream.encode(frame):
+                packet.pts = times[number]
+                out.mux(packet)
+    facts = probe(path)
+    assert facts.duration_ms == pytest.approx(6000, abs=50)
+    assert [number for _, number in samples(path, facts, 0, 6000)] == list(range(0, 150, 5))
+    assert unexamined(path, facts) == []
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------

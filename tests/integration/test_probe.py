@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import datetime
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from media_maker import NO_B, numbered, remux, transcode, truncate
+from media_maker import NO_B, dahua, numbered, remux, transcode, truncate
 
+from vidsearch import clock
 from vidsearch.errors import (
     EncryptedFootage,
     FootageRefused,
@@ -23,6 +25,7 @@ from vidsearch.errors import (
 from vidsearch.media import ffmpeg
 from vidsearch.media.fingerprint import fingerprint, sha256
 from vidsearch.media.probe import orientation, probe
+from vidsearch.model import StartSource
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,16 @@ def test_a_stream_without_timestamps_takes_the_rate_given_else_its_own_else_25(p
     assert facts.warning is not None
     assert "--fps" in facts.warning
     assert probe(silent, fps=5).duration_ms == 15_000
+
+
+def test_a_dahua_export_knows_its_start_by_the_recorders_clock(folder: Path):
+    raw = remux(numbered(folder / "to_wrap.mp4", frames=50, options=NO_B), folder / "to_wrap.h264")
+    facts = probe(dahua(raw, folder / "export.dav", datetime(2026, 11, 2, 18, 24)))
+    assert (facts.container, facts.codec, facts.duration_ms) == ("dhav", "h264", pytest.approx(2000, abs=41))
+    assert facts.created == "2026-11-02T18:24:00"
+    assert clock.resolve_start(Path("export.dav"), facts, 0, None, "Asia/Tokyo") == clock.Start(
+        clock.parse_instant("2026-11-02T18:24:00+09:00", "UTC"), StartSource.CONTAINER
+    )
 
 
 def test_a_rate_is_told_from_the_times_where_the_header_is_wrong(folder: Path):

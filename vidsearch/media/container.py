@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -65,6 +66,8 @@ def check_file(path: Path) -> int:
         found = path.stat()
     except OSError as exc:
         raise unavailable(path, exc) from exc
+    except ValueError as exc:
+        raise UnreadableFootage("this is not the name of a file") from exc
     if stat.S_ISDIR(found.st_mode):
         if not os.access(path, os.R_OK | os.X_OK):
             raise SourceUnavailable(f"{path} may not be listed by this user (permission denied)")
@@ -119,9 +122,10 @@ def _open(path: Path) -> Container:
             if kind is None:
                 raise
             return _open_as(path, kind)
-    except (av.error.PermissionError, av.error.FileNotFoundError) as exc:
-        raise unavailable(path, exc) from exc
     except av.FFmpegError as exc:
+        if exc.errno in (errno.EACCES, errno.ENOENT) and isinstance(exc, OSError):
+            raise unavailable(path, exc) from exc
+        # Demuxers answer "not permitted" (EPERM) to what they do not like in a file.
         raise _refusal(path, exc) from exc
 
 

@@ -37,6 +37,9 @@ layer only.)"""
 TIMED: Final = frozenset({"mp4", "mov", "matroska", "flv"})
 """Containers that give every picture its time; only there can pictures be left out without losing count."""
 
+JUMP_MS: Final = 600_000
+"""A frame this much ahead of the one before is believed when the next one agrees."""
+
 REENTRY_FROM_MS: Final = 2_000
 """A file whose pictures end this much before their time is entered again further on."""
 
@@ -85,7 +88,7 @@ class Decoder:
         """
         for entrance in self._entrances(from_ms):
             try:
-                yield from self._attempt(from_ms, entrance)
+                yield from self._steady(self._attempt(from_ms, entrance))
                 break
             except TooLate:
                 continue
@@ -167,6 +170,25 @@ class Decoder:
             yield ms, frame
         if must_reach:
             raise TooLate
+
+    def _steady(self, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
+        """Leave out single frames whose time, damaged, lies far ahead; else they would end every range before it."""
+        jump_ms = max(JUMP_MS, 10 * self._frame_ms)
+        last: int | None = None
+        ahead: tuple[int, VideoFrame] | None = None
+        for ms, frame in frames:
+            if ahead is not None:
+                if abs(ms - ahead[0]) <= jump_ms:
+                    yield ahead
+                    last = ahead[0]
+                ahead = None
+            if last is not None and ms - last > jump_ms:
+                ahead = (ms, frame)
+                continue
+            yield ms, frame
+            last = ms
+        if ahead is not None:
+            yield ahead
 
     def _rest(self) -> Iterator[tuple[int, VideoFrame]]:
         """Go on where the demuxer gave up before the end, as AVI's does in damaged places."""

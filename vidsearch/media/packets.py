@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import dropwhile
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import av
 import av.error
@@ -83,20 +83,42 @@ class Reading:
         return _counted_on(self._packets(), self._stream) if self._joined else self._packets()
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        failures = 0
-        while failures < GIVE_UP:
-            try:
-                for packet in self._container.demux(self._stream):
-                    if packet.size:
-                        failures = 0
-                        yield packet
-                return
-            except av.error.EOFError:
-                return
-            except av.FFmpegError as exc:
-                # A new demux() goes on behind the place that could not be read.
-                failures += 1
-                self.errors.append(exc.strerror or str(exc))
+        return persistent(self._container, [self._stream], self.errors)
+
+
+def persistent(container: Container, streams: Sequence[Any], errors: list[str]) -> Iterator[Packet[Any]]:
+    """Yield the packets of streams to the end of the file, going on behind places that cannot be read.
+
+    What went wrong is appended to ``errors``.
+    """
+    failures = 0
+    while failures < GIVE_UP:
+        try:
+            for packet in container.demux(*streams):
+                if packet.size:
+                    failures = 0
+                    yield packet
+            return
+        except av.error.EOFError:
+            return
+        except av.FFmpegError as exc:
+            # A new demux() goes on behind the place that could not be read.
+            failures += 1
+            errors.append(exc.strerror or str(exc))
+        except IndexError:
+            # Noise can look like the start of another stream, which PyAV does not expect.
+            failures += 1
+            errors.append("noise in the file")
+
+
+def time_of(packet: Packet[Any]) -> int | None:
+    """Return when a packet is shown, else when it is decoded, else None."""
+    return packet.pts if packet.pts is not None else packet.dts
+
+
+def decoding_time(packet: Packet[Any]) -> int | None:
+    """Return when a packet is decoded, else when it is shown, else None."""
+    return packet.dts if packet.dts is not None else packet.pts
 
 
 def restarts(last: int, now: int, stream: VideoStream) -> bool:
@@ -109,7 +131,7 @@ def _counted_on(packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> 
     """Give packets the times they would have, had the clock not started again."""
     offset, last = 0, None
     for packet in packets:
-        now = packet.dts if packet.dts is not None else packet.pts
+        now = decoding_time(packet)
         if now is not None:
             if last is not None and restarts(last, now + offset, stream):
                 offset = last + (packet.duration or 0) - now
@@ -139,7 +161,7 @@ class ByTime:
 
     def after(self, packet: Packet[VideoStream]) -> bool:
         """Compare the packet's time; one without a time is taken to be before."""
-        pts = packet.pts if packet.pts is not None else packet.dts
+        pts = time_of(packet)
         return pts is not None and pts > self._pts
 
     def enterable(self, packet: Packet[VideoStream]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +16,7 @@ from av.sidedata.sidedata import Type as SideData
 from vidsearch.errors import EncryptedFootage, NoDecoder, UnreadableFootage
 from vidsearch.media.container import opened, video_stream
 from vidsearch.media.decoding import codec_context
-from vidsearch.media.extent import Extent, can_seek, clock_restarts, measure, measure_joined, usual_fps
+from vidsearch.media.extent import Extent, can_seek, clock_restarts, count_frames, measure, measure_joined, usual_fps
 from vidsearch.media.packets import Reading, Ticks
 from vidsearch.model import MediaFacts
 
@@ -43,6 +43,7 @@ SQUARE: Final = (0.9, 1.1)
 SANE_ASPECT: Final = (0.3, 3.4)
 """Pixel ratios outside this are mistakes of the file."""
 
+_YEAR_2000_MS: Final = 946_684_800_000
 _CREATED: Final = ("creation_time", "com.apple.quicktime.creationdate", "creationdate", "date")
 
 
@@ -67,11 +68,9 @@ def probe(path: Path, *, fps: float | None = None) -> MediaFacts:
         pictures = _first_pictures(container, stream)
         if container.format.flags & NO_TIMESTAMPS:
             pictures = replace(pictures, timed=False)
-    # Fresh starts: what was read before has moved the place in the file, and taught the demuxer.
+    joined = pictures.timed and clock_restarts(path)
     with opened(path) as container:
-        joined = pictures.timed and clock_restarts(path, container, video_stream(container))
-    with opened(path) as container:
-        return _facts(container, video_stream(container), pictures, fps, joined=joined)
+        return _facts(path, container, video_stream(container), pictures, fps, joined=joined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +129,13 @@ def _decoded(stream: VideoStream, packet: av.Packet[VideoStream] | None) -> Iter
 
 
 def _facts(
-    container: Container, stream: VideoStream, pictures: _Pictures, fps: float | None, *, joined: bool
+    path: Path, container: Container, stream: VideoStream, pictures: _Pictures, fps: float | None, *, joined: bool
 ) -> MediaFacts:
     frame = pictures.frame
     rotation, mirrored = orientation(_display_matrix(frame))
     width, height = _upright_size(frame, stream, rotation)
     origin = _origin_ms(container, stream, pictures) if pictures.timed else 0
-    rate, extent, seekable = _course(container, stream, origin, fps, timed=pictures.timed, joined=joined)
+    rate, extent, seekable = _course(path, stream, origin, fps, timed=pictures.timed, joined=joined)
     damaged = None if pictures.from_start else "its beginning is damaged"
     return MediaFacts(
         container=_container_name(container),
@@ -153,7 +152,7 @@ def _facts(
         seekable=seekable,
         joined=joined,
         readable_ms=extent.readable_ms,
-        created=_created(container, stream),
+        created=_created_by_clock(container, origin) or _created(container, stream),
         pixel_format=frame.format.name,
         audio_codec=_audio_codec(container),
         warning="; ".join(filter(None, (extent.warning, damaged))) or None,
@@ -192,24 +191,22 @@ def _upright_size(frame: VideoFrame, stream: VideoStream, rotation: int) -> tupl
 
 
 def _course(
-    container: Container, stream: VideoStream, origin: int, fps: float | None, *, timed: bool, joined: bool
+    path: Path, stream: VideoStream, origin: int, fps: float | None, *, timed: bool, joined: bool
 ) -> tuple[float, Extent, bool]:
     """Return the average rate, the length, and whether seeks can be trusted."""
     if not timed:
         own = fps or stream.codec_context.framerate
         rate = float(own or ASSUMED_FPS)
         assumed = f"no timestamps and no frame rate in the file: {rate:g} a second is assumed, see --fps"
-        frames = sum(1 for _ in Reading(container, stream))
-        return rate, Extent(round(frames * 1000 / rate), None if own else assumed), False
+        return rate, Extent(round(count_frames(path) * 1000 / rate), None if own else assumed), False
     rate = float(stream.average_rate or stream.guessed_rate or ASSUMED_FPS)
     if joined:
-        return rate, measure_joined(container, stream, origin), False
-    extent = measure(container, stream, origin)
-    seekable = can_seek(container, stream, origin, extent.duration_ms)
-    usual = usual_fps(container, stream, origin)
+        return rate, measure_joined(path, origin), False
+    extent = measure(path, origin)
+    usual = usual_fps(path)
     if usual and abs(usual - rate) > RATE_TOLERANCE * rate:
         rate = usual
-    return rate, extent, seekable
+    return rate, extent, can_seek(path, origin, extent.duration_ms)
 
 
 def _origin_ms(container: Container, stream: VideoStream, pictures: _Pictures) -> int:
@@ -231,6 +228,13 @@ def _audio_codec(container: Container) -> str:
     for stream in container.streams.audio:
         return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
     return ""
+
+
+def _created_by_clock(container: Container, origin_ms: int) -> str | None:
+    """Return the start of a Dahua export, whose pictures carry the recorder's wall clock: without an offset."""
+    if container.format.name != "dhav" or origin_ms < _YEAR_2000_MS:
+        return None
+    return (datetime(1970, 1, 1) + timedelta(milliseconds=origin_ms)).isoformat()
 
 
 def _created(container: Container, stream: VideoStream) -> str | None:
