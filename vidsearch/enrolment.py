@@ -92,7 +92,11 @@ class Enrolment:
         """
         name = clean_name(name)
         for source in sources:
-            yield self._add_one(actor, case_id, name, source, face, allow_weak)
+            try:
+                result = self._add_one(actor, case_id, name, source, face, allow_weak)
+            except UsageError as refused:  # it has no face number ``face``; the next photo may have
+                result = PhotoResult(name, _label(source), PhotoRefused.code, str(refused))
+            yield result
 
     def choose_face(
         self, actor: Actor, case_id: str, photo_id: int, face: int, *, allow_weak: bool = False
@@ -157,7 +161,7 @@ class Enrolment:
     def _add_one(
         self, actor: Actor, case_id: str, name: str, source: Source, face: int | None, allow_weak: bool
     ) -> PhotoResult:
-        label = source.name if isinstance(source, Path) else source[0]
+        label = _label(source)
         try:
             picture = self._load(source if isinstance(source, Path) else source[1], label)
         except PhotoRefused as refused:
@@ -167,8 +171,6 @@ class Enrolment:
             return PhotoResult(name, label, "duplicate", "this photo is enrolled already", known)
         try:
             enrolled = self._engine().enrol(case_id, picture, face=face, allow_weak=allow_weak)
-        except UsageError as refused:
-            return PhotoResult(name, label, PhotoRefused.code, str(refused))
         except PhotoRefused as refused:
             faces = self._engine().describe(picture) if isinstance(refused, SeveralFaces) else []
             photo = self._record(actor, case_id, name, picture, refused.code, str(refused), None, None)
@@ -283,6 +285,10 @@ class Enrolment:
     def _drop_original(self, photo: Photo) -> None:
         if not self._store.people.photo_by_sha256(None, photo.sha256):
             self.photo_file(photo).unlink(missing_ok=True)
+
+
+def _label(source: Source) -> str:
+    return source.name if isinstance(source, Path) else source[0]
 
 
 def _like(name: str) -> str:
