@@ -13,7 +13,6 @@ from typing import Any
 from vidsearch.engine import Engine
 from vidsearch.engines import load_engine
 from vidsearch.enrolment import Enrolment
-from vidsearch.errors import UsageError
 from vidsearch.forgetting import Forgetting
 from vidsearch.jobs.manager import JobManager
 from vidsearch.matching import Matching
@@ -164,6 +163,4 @@ def open_app(settings: Settings, *, actor: Actor) -> App:
 def usable_cores(settings: Settings) -> int:
     """Return how many worker processes to run: as set, but never more than this process may use."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if settings.cores < 0:
-        raise UsageError("cores cannot be negative; 0 means all")
     return min(settings.cores, available) if settings.cores else available

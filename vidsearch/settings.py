@@ -19,6 +19,10 @@ MERGE_GAP_MS = 2_000
 """Tracks of one person on one camera at most this far apart are one appearance."""
 
 
+_LIMITS = {"cores": (0, 4096), "sample_fps": (0.1, 240), "threshold_local": (0, 100), "lease_s": (5, 86_400)}
+"""Least and most of the numbers among the settings."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a site may choose. Paths are absolute."""
@@ -106,7 +110,11 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(values) - set(kinds))
     if unknown:
         raise UsageError(f"unknown setting '{unknown[0]}'; the settings are: {', '.join(sorted(kinds))}")
-    return {name: _convert(name, kinds[name], value) for name, value in values.items()}
+    typed = {name: _convert(name, kinds[name], value) for name, value in values.items()}
+    for name, (low, high) in _LIMITS.items():
+        if not low <= typed.get(name, low) <= high:
+            raise UsageError(f"setting '{name}' cannot be {typed[name]:g}; it is {low:g} to {high:g}")
+    return typed
 
 
 def _convert(name: str, kind: str, value: Any) -> Any:

@@ -163,3 +163,33 @@ def test_relink_finds_a_moved_recording(run, searched, recording):
     finally:
         moved.rename(recording)
         searched("footage", "relink", recording.parent)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files there hold no control characters, and modes mean little")
+def test_names_act_on_no_terminal_and_files_are_their_users_alone(models, tmp_path, recording, astronaut):
+    data, folder = tmp_path / "data", tmp_path / "in"
+    data.mkdir(mode=0o755)
+    folder.mkdir()
+    evil = folder / "\x1b]0;owned\x07.mp4"
+    evil.write_bytes(recording.read_bytes())
+    table = tmp_path / "people.csv"
+    table.write_text(f"a\x1bb,{astronaut}\nEileen,{astronaut}\n", encoding="utf-8")
+
+    def run(*words: object) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "vidsearch", "--data", str(data), *map(str, words)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "VIDSEARCH_MODELS": str(models)},
+            timeout=120,
+        )
+        return done.stdout + done.stderr
+
+    imported = run("person", "import", table)
+    assert "1 of 2 photos enrolled" in imported
+    shown = run("footage", "add", folder, "--camera", "\x1b[2J") + run("footage", "list") + run("footage", "add", evil)
+    assert "owned" in shown
+    assert "\x1b" not in shown + imported
+    assert "\x07" not in shown
+    open_to_others = [path for path in data.rglob("*") if path.stat().st_mode & 0o077]
+    assert open_to_others == []

@@ -11,6 +11,7 @@ import click
 from vidsearch import __version__
 from vidsearch.cli import admin, footage, people, results, searching, serving
 from vidsearch.cli.context import Context
+from vidsearch.cli.show import plain
 from vidsearch.errors import VidsearchError
 
 __all__ = ["cli", "main"]
@@ -63,5 +64,5 @@ def main() -> None:
 def _fail(message: str, exit_code: int, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    print(f"vidsearch: {' '.join(message.split())}", file=sys.stderr)
+    print(f"vidsearch: {plain(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(exit_code)

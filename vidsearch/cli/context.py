@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,11 @@ class Context:
     @property
     def actor(self) -> Actor:
         """The operating-system user."""
-        return Actor(getpass.getuser(), "cli")
+        try:
+            return Actor(getpass.getuser(), "cli")
+        except (OSError, KeyError):
+            # Containers often run as a number that no user has.
+            return Actor(f"uid {os.getuid()}", "cli")
 
     def settings(self, **flags: Any) -> Settings:
         """Return the settings, flags applied."""
@@ -43,6 +48,8 @@ class Context:
         """Open the program over the data folder. Raises UnknownRecord where the case is not there."""
         from vidsearch.app import open_app
 
+        # Whatever is written from here on may show or describe a face: only its user may read it.
+        os.umask(0o077)
         app = open_app(self.settings(**flags), actor=self.actor)
         try:
             app.store.cases.get(self.case_id)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vidsearch.cli.context import Context, case_option, print_json
-from vidsearch.cli.show import table
+from vidsearch.cli.show import plain, table
 from vidsearch.clock import duration_text
 from vidsearch.errors import FootageRefused
 from vidsearch.submission import FootageResult
@@ -52,13 +52,13 @@ def add(
             app.actor, ctx.case_id, paths, camera=camera, start=start, zone=zone, copy=copy, fps=fps
         )
         for result in found:
-            click.echo(_outcome(result))
+            click.echo(plain(_outcome(result)))
             taken += result.outcome != "refused"
             if result.footage and result.outcome == "taken":
                 row = app.timeline.one_footage(ctx.case_id, result.footage.id)
-                click.echo(f"  {_facts(row)}")
+                click.echo(plain(f"  {_facts(row)}"))
             for warning in result.warnings:
-                click.echo(f"  note: {warning}")
+                click.echo(plain(f"  note: {warning}"))
     if not taken:
         raise FootageRefused("no recording was taken; the reasons are above")
 
@@ -94,7 +94,7 @@ def list_(ctx: Context, as_json: bool) -> None:
     for row in rows:
         for span in row.unexamined:
             stretch = f"{duration_text(span.start_ms)} to {duration_text(span.end_ms)}"
-            click.echo(f"recording {row.footage.id}, {stretch}: {span.outcome.value}: {span.reason}")
+            click.echo(plain(f"recording {row.footage.id}, {stretch}: {span.outcome.value}: {span.reason}"))
 
 
 @footage.command()
@@ -106,7 +106,7 @@ def relink(ctx: Context, folder: Path) -> None:
     with ctx.open() as app:
         results = list(app.submission.relink(app.actor, ctx.case_id, folder))
     for result in results:
-        click.echo(f"{result.footage.id}\t{result.footage.path}\t{result.path or 'not found'}")
+        click.echo(plain(f"{result.footage.id}\t{result.footage.path}\t{result.path or 'not found'}"))
     if not results:
         click.echo("every recording is where it was")
     elif not any(result.path for result in results):
@@ -124,7 +124,8 @@ def remove(ctx: Context, footage_id: int, yes: bool) -> None:
         row = app.timeline.one_footage(ctx.case_id, footage_id)
         if not yes:
             click.confirm(
-                f"Remove recording {footage_id} ({row.footage.path}) and its {row.appearances} appearances?", abort=True
+                f"Remove recording {footage_id} ({plain(row.footage.path)}) and its {row.appearances} appearances?",
+                abort=True,
             )
         app.submission.remove(app.actor, ctx.case_id, footage_id, app.forgetting.sweep)
     click.echo(f"removed recording {footage_id}; the file it was added from is untouched")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli.context import Context, case_option
-from vidsearch.cli.show import SearchProgress, clock_text, size_text
+from vidsearch.cli.show import SearchProgress, clock_text, plain, size_text
 from vidsearch.clock import duration_text, iso
 from vidsearch.errors import DiskFull, SourceUnavailable, VidsearchError
 from vidsearch.states import JobState
@@ -72,7 +72,9 @@ def search(
 def _announce(app: App, plan: Plan, yes: bool) -> None:
     """Say what will be done, how long it should take and what it needs."""
     for footage in plan.unavailable:
-        click.echo(f"recording {footage.id} is not there ({footage.path}): attach its drive or relink it", err=True)
+        click.echo(
+            f"recording {footage.id} is not there ({plain(footage.path)}): attach its drive or relink it", err=True
+        )
     if not plan.pieces:
         click.echo("nothing new to analyse" if not plan.rematch else "matching what was analysed before")
         return
@@ -108,7 +110,7 @@ class _Show:
             if self.bar:
                 self.bar.found(line)
             else:
-                click.echo(line)
+                click.echo(plain(line))
 
 
 def _work(app: App, ctx: Context, plan: Plan, job_ids: list[int], show: _Show) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,6 +15,15 @@ from rich.table import Table
 
 PLAIN_EVERY_S = 10.0
 """In a pipe, progress is a line at most this often."""
+
+
+def plain(text: str) -> str:
+    """Return a text without what would act on a terminal: file and camera names may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") or c in "\t\u200d" else "\ufffd" for c in text
+    )
 
 
 def console(stderr: bool = False) -> Console:
@@ -27,13 +37,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Seque
     out = console()
     if not out.is_terminal:
         for row in rows:
-            print("\t".join(str(cell) for cell in row))
+            print("\t".join(plain(str(cell)) for cell in row))
         return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
     for row in rows:
-        grid.add_row(*(escape(str(cell)) for cell in row))
+        grid.add_row(*(escape(plain(str(cell))) for cell in row))
     out.print(grid)
 
 
@@ -75,6 +85,7 @@ class Counter:
 
     def line(self, text: str) -> None:
         """Print a line above the bar and count one."""
+        text = plain(text)
         if self._shown:
             self._progress.console.print(escape(text), soft_wrap=True)
             self._progress.advance(self._task)
@@ -114,6 +125,7 @@ class SearchProgress:
 
     def found(self, text: str) -> None:
         """Print an appearance as it is found."""
+        text = plain(text)
         if self._live:
             self._bar.console.print(escape(text), soft_wrap=True)
         else:
