@@ -149,6 +149,12 @@ def test_nothing_is_left_of_a_clip_that_failed(plain: Path, tmp_path: Path):
         cut_clip(tmp_path / "gone.mp4", probe(plain), 0, 1000, out / "gone.mp4")
 
 
+def test_a_folder_that_cannot_be_written_says_so(plain: Path, tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FFmpegFailed, match="the clip cannot be written"):
+        cut_clip(plain, probe(plain), 0, 200, tmp_path / "file" / "clip.mp4")
+
+
 def test_a_clip_takes_the_place_of_an_older_one(plain: Path, tmp_path: Path):
     out = tmp_path / "clip.mp4"
     out.write_bytes(b"old")

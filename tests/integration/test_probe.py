@@ -220,6 +220,9 @@ CONTENT = {
     "subtitles.mp4": (b"1\n00:00:01,000 --> 00:00:02,000\nHello\n", "this is text"),
     "noise.mp4": (np.random.default_rng(1).bytes(100_000), "export it"),
     "photo.mp4": (b"\xff\xd8\xff\xe0" + bytes(2000), "a picture, not a recording"),
+    "player.exe": (b"MZ\x90\0" + bytes(2000), "a program, such as some recorders"),
+    "export.zip": (b"PK\3\4" + bytes(2000), "an archive: unpack it"),
+    "report.pdf": (b"%PDF-1.7\n" + bytes(2000), "a document"),
     "one_byte.mp4": (b"\0", "zeros"),
 }
 

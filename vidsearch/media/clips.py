@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+import av
 import ffmpeg
 
 from vidsearch.errors import FFmpegFailed, FootageRefused
 from vidsearch.media.container import opened, video_stream
+from vidsearch.media.decoding import Decoder
 from vidsearch.media.ffmpeg import run
 from vidsearch.media.packets import RESTART_S
+from vidsearch.media.sampled import SampledFrame
 from vidsearch.model import MediaFacts
 
 MARGIN_MS: Final = 10_000
@@ -52,21 +56,59 @@ def cut_clip(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, out: Pat
     with opened(path) as container:
         index = video_stream(container).index
         has_sound = bool(container.streams.audio)
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.stem}.{os.getpid()}.part.mp4")
     try:
-        try:
-            _encode(path, facts, start_ms, end_ms, part, index, sound=has_sound)
-        except FFmpegFailed:
-            if not has_sound:
-                raise
-            # Damaged or exotic sound must not cost the picture.
-            _encode(path, facts, start_ms, end_ms, part, index, sound=False)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if facts.estimated_times:
+            _encode_raw(path, facts, start_ms, end_ms, part)
+        else:
+            _encode_sound_or_not(path, facts, start_ms, end_ms, part, index, sound=has_sound)
         _check_has_picture(part)
         part.replace(out)
+    except OSError as exc:
+        raise FFmpegFailed(f"the clip cannot be written to {out.parent}: {exc.strerror or exc}") from exc
     finally:
         part.unlink(missing_ok=True)
     return out
+
+
+def _encode_sound_or_not(
+    path: Path, facts: MediaFacts, start_ms: int, end_ms: int, part: Path, index: int, *, sound: bool
+) -> None:
+    try:
+        _encode(path, facts, start_ms, end_ms, part, index, sound=sound)
+    except FFmpegFailed:
+        if not sound:
+            raise
+        # Damaged or exotic sound must not cost the picture.
+        _encode(path, facts, start_ms, end_ms, part, index, sound=False)
+
+
+def _encode_raw(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, part: Path) -> None:
+    """Encode a part of a stream without timestamps, which ffmpeg would have to decode from its beginning."""
+    width, height = _size(facts)
+    thousandth = Fraction(1, 1000)
+    try:
+        with (
+            Decoder(path, facts) as decoder,
+            av.open(str(part.absolute()), "w", format="mp4", options={"movflags": "faststart"}) as out,
+        ):
+            stream = out.add_stream(
+                "libx264", rate=max(1, round(facts.fps)), options={"preset": "veryfast", "crf": "23"}
+            )
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.codec_context.time_base = thousandth
+            for ms, decoded in decoder.frames(start_ms):
+                if ms >= end_ms:
+                    break
+                if ms >= start_ms:
+                    upright = av.VideoFrame.from_ndarray(SampledFrame(decoded, facts, ms).rgb(), format="rgb24")
+                    frame = upright.reformat(width, height, "yuv420p")
+                    frame.pts, frame.time_base = ms - start_ms, thousandth
+                    out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    except av.FFmpegError as exc:
+        raise FFmpegFailed(f"the clip cannot be written: {exc.strerror or exc}") from exc
 
 
 def _encode(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, part: Path, index: int, *, sound: bool) -> None:
@@ -101,8 +143,6 @@ def _encode(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, part: Pat
 
 def _entrance(facts: MediaFacts, start_ms: int, end_ms: int) -> tuple[int, dict[str, Any]]:
     """Return the recording's zero on ffmpeg's clock, and the options with which ffmpeg is to read it."""
-    if facts.estimated_times:
-        return 0, {"r": f"{facts.fps:g}", "t": end_ms / 1000 + 2}
     if facts.joined:
         # ffmpeg counts on where a clock starts again, as we do, if told that pauses are none of that.
         return 0, {"dts_delta_threshold": RESTART_S[1]}

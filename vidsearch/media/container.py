@@ -39,6 +39,17 @@ RAW: Final = {".mjpeg": "mjpeg", ".mjpg": "mjpeg", ".mjp": "mjpeg"}
 PICTURE_SIGNS: Final = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\0", b"MM\0*")
 """First bytes of JPEG, PNG, BMP and TIFF: somebody gave a photo as a recording."""
 
+OTHER_SIGNS: Final = {
+    b"MZ": "a program, such as some recorders wrap their exports in: export the recording itself, as H.264 in MP4",
+    b"PK\3\4": "an archive: unpack it and add what is in it",
+    b"Rar!": "an archive: unpack it and add what is in it",
+    b"7z\xbc\xaf": "an archive: unpack it and add what is in it",
+    b"\x1f\x8b": "an archive: unpack it and add what is in it",
+    b"%PDF": "a document, not a recording",
+    b"SQLite format 3": "a database, not a recording",
+}
+"""First bytes of files that come with recordings; libav might find a picture somewhere in them."""
+
 NOT_VIDEO: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 HEAD_BYTES: Final = 4 << 20
@@ -79,9 +90,12 @@ def check_file(path: Path) -> int:
         raise UnreadableFootage("the file is empty (0 bytes): export or copy it again")
     try:
         with path.open("rb") as stream:
-            stream.read(1)
+            head = stream.read(16)
     except OSError as exc:
         raise unavailable(path, exc) from exc
+    for sign, what in OTHER_SIGNS.items():
+        if head.startswith(sign):
+            raise UnreadableFootage(f"this is {what}")
     return found.st_size
 
 
