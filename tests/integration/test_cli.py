@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from footage_maker import crossing
 
+from vidsearch.cli.show import table
+
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory, astronaut):
@@ -193,3 +195,12 @@ def test_names_act_on_no_terminal_and_files_are_their_users_alone(models, tmp_pa
     assert "\x07" not in shown
     open_to_others = [path for path in data.rglob("*") if path.stat().st_mode & 0o077]
     assert open_to_others == []
+
+
+def test_a_threshold_that_no_worker_would_keep_to_is_refused(run):
+    assert "threshold_local" in run("search", "--no-wait", "--threshold", "90", code=2).stderr
+
+
+def test_a_cell_stays_one_cell_in_a_pipe(capsys):
+    table(("camera", "file"), [("Gate\t2\n", "\x1b[2Jx")])
+    assert capsys.readouterr().out == "Gate 2\ufffd\t\ufffd[2Jx\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vidsearch.cli.context import Context, print_json
-from vidsearch.cli.show import table
+from vidsearch.cli.show import plain, table
 from vidsearch.doctor import examine
 from vidsearch.errors import VidsearchError
 
@@ -75,7 +75,7 @@ def doctor(ctx: Context, as_json: bool) -> None:
         for finding in findings:
             mark = "ok     " if finding.good else "MISSING"
             mend = f"\n         {finding.mend}" if finding.mend and not finding.good else ""
-            click.echo(f"{mark}  {finding.what}: {finding.detail}{mend}")
+            click.echo(f"{mark}  {finding.what}: {plain(finding.detail)}{mend}")
     bad = sum(not finding.good for finding in findings)
     if bad:
         raise VidsearchError(f"{bad} thing{'s' * (bad != 1)} to mend; see above")

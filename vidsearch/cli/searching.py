@@ -6,6 +6,7 @@ import datetime
 import shutil
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,7 @@ import click
 from vidsearch.cli.context import Context, case_option
 from vidsearch.cli.show import SearchProgress, clock_text, plain, size_text
 from vidsearch.clock import duration_text, iso
-from vidsearch.errors import DiskFull, SourceUnavailable, VidsearchError
+from vidsearch.errors import DiskFull, SourceUnavailable, StoreError, UsageError, VidsearchError
 from vidsearch.states import JobState
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def search(
     yes: bool,
 ) -> None:
     """Search what is not yet searched. Ctrl-C pauses; the next search goes on."""
+    if no_wait and threshold is not None:
+        raise UsageError("a worker names people at its own threshold: set threshold_local in its settings, or wait")
     with ctx.open(cores=cores, engine=engine) as app:
         limit = app.threshold if threshold is None else threshold
         plan = app.search.plan(ctx.case_id, threshold=limit, cameras=cameras, from_=from_, to=to)
@@ -138,9 +141,11 @@ def _watch(
 ) -> None:
     """Move the bar: what is done in the database, and the running pieces as far as this process knows of them."""
     while not left.wait(UPDATE_S):
-        done = app.search.progress(case_id, job_ids).done_ms
-        running = sum(share * (job.end_ms - job.start_ms) for job, share in worker.manager.progress())
-        bar.update(done + running)
+        # The worker meets the same trouble with the database, and reports it.
+        with suppress(StoreError):
+            done = app.search.progress(case_id, job_ids).done_ms
+            running = sum(share * (job.end_ms - job.start_ms) for job, share in worker.manager.progress())
+            bar.update(done + running)
 
 
 def _conclude(app: App, ctx: Context, plan: Plan, job_ids: list[int]) -> None:

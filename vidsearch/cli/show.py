@@ -37,7 +37,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Seque
     out = console()
     if not out.is_terminal:
         for row in rows:
-            print("\t".join(plain(str(cell)) for cell in row))
+            print("\t".join(plain(str(cell)).replace("\t", " ") for cell in row))
         return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
