@@ -151,7 +151,7 @@ def test_nothing_is_left_of_a_clip_that_failed(plain: Path, tmp_path: Path):
 
 def test_a_folder_that_cannot_be_written_says_so(plain: Path, tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(FFmpegFailed, match="the clip cannot be written"):
+    with pytest.raises(FFmpegFailed, match="clips cannot be written to"):
         cut_clip(plain, probe(plain), 0, 200, tmp_path / "file" / "clip.mp4")
 
 

@@ -59,14 +59,15 @@ def cut_clip(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, out: Pat
     part = out.with_name(f".{out.stem}.{os.getpid()}.part.mp4")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise FFmpegFailed(f"clips cannot be written to {out.parent}: {exc.strerror or exc}") from exc
+    try:
         if facts.estimated_times:
             _encode_raw(path, facts, start_ms, end_ms, part)
         else:
             _encode_sound_or_not(path, facts, start_ms, end_ms, part, index, sound=has_sound)
         _check_has_picture(part)
         part.replace(out)
-    except OSError as exc:
-        raise FFmpegFailed(f"the clip cannot be written to {out.parent}: {exc.strerror or exc}") from exc
     finally:
         part.unlink(missing_ok=True)
     return out

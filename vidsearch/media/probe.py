@@ -103,10 +103,12 @@ def _at(stream: VideoStream, microseconds: float) -> int:
 
 
 def _pictures(reading: Reading, stream: VideoStream, *, from_start: bool) -> _Pictures | None:
-    timed = encrypted = False
+    timed = False
     frames: list[VideoFrame] = []
     for packet in islice(reading, TRIES):
-        encrypted = encrypted or packet.has_sidedata("encryption_info")
+        if packet.has_sidedata("encryption_info"):
+            # Noise to the decoder, which may well make a picture of it.
+            raise EncryptedFootage("the recording is encrypted: export it without protection")
         timed = timed or packet.pts is not None or packet.dts is not None
         frames += _decoded(stream, packet)
         if len(frames) >= 2:
@@ -114,8 +116,6 @@ def _pictures(reading: Reading, stream: VideoStream, *, from_start: bool) -> _Pi
     else:
         frames += _decoded(stream, None)
     if not frames:
-        if encrypted:
-            raise EncryptedFootage("the recording is encrypted: export it without protection")
         return None
     return _Pictures(frames[0], any(frame.interlaced_frame for frame in frames), timed, from_start)
 
