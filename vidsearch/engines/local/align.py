@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -46,29 +47,29 @@ def cut_around(rgb: Pixels, box: Box, face: float, reach: float) -> tuple[Pixels
         reach: Side of the result in widths of the face. Beyond the picture its edge is repeated.
 
     Returns:
-        The square piece, and the face's box in it.
+        The square piece, within a pixel or two of that side, and the face's box in it.
     """
     x, y = centre(box)
-    factor = face / (box[2] - box[0])
-    side = round(face * reach)
-    if factor < 0.5:  # an affine warp does not average: shrink first, so that fine patterns do not alias
-        rgb, (x, y), factor = _shrunk(rgb, x, y, factor)
-    matrix = np.array([[factor, 0, side / 2 - x * factor], [0, factor, side / 2 - y * factor]])
-    piece = cv2.warpAffine(
-        rgb,
-        matrix,
-        (side, side),
-        flags=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    height = face * (box[3] - box[1]) / (box[2] - box[0])
-    half = side / 2
-    return np.asarray(piece, np.uint8), (half - face / 2, half - height / 2, half + face / 2, half + height / 2)
+    half = reach * (box[2] - box[0]) / 2
+    x0, y0 = math.floor(x - half), math.floor(y - half)
+    length = max(1, math.ceil(x + half) - x0)
+    side = max(1, round(face * length / (box[2] - box[0])))
+    way = cv2.INTER_AREA if side < length else cv2.INTER_CUBIC
+    piece = cv2.resize(_with_edges(rgb, x0, y0, length), (side, side), interpolation=way)
+    scale = side / length
+    placed = ((box[0] - x0) * scale, (box[1] - y0) * scale, (box[2] - x0) * scale, (box[3] - y0) * scale)
+    return np.asarray(piece, np.uint8), placed
 
 
-def _shrunk(rgb: Pixels, x: float, y: float, factor: float) -> tuple[Pixels, tuple[float, float], float]:
+def _with_edges(rgb: Pixels, x0: int, y0: int, length: int) -> Pixels:
+    """Return a square of a picture, which it may leave: there its edge is repeated."""
     height, width = rgb.shape[:2]
-    small = cv2.resize(
-        rgb, (max(1, round(width * factor)), max(1, round(height * factor))), interpolation=cv2.INTER_AREA
-    )
-    return np.asarray(small, np.uint8), (x * factor, y * factor), 1.0
+    # At least one row and column of the picture, for the edge to be repeated from.
+    left, right = min(max(0, x0), width - 1), max(min(width, x0 + length), 1)
+    top, bottom = min(max(0, y0), height - 1), max(min(height, y0 + length), 1)
+    inner = rgb[top:bottom, left:right]
+    borders = (max(0, top - y0), max(0, y0 + length - bottom), max(0, left - x0), max(0, x0 + length - right))
+    if not any(borders):
+        return inner
+    padded = cv2.copyMakeBorder(inner, *borders, cv2.BORDER_REPLICATE)
+    return np.asarray(padded[:length, :length], np.uint8)
