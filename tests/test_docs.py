@@ -93,6 +93,12 @@ def test_links_lead_somewhere(document: Path):
             assert heading in {slug(line) for line in file.read_text(encoding="utf-8").splitlines() if line[:1] == "#"}
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_named_in_the_code_exist(source: Path):
+    for name in re.findall(r"docs/[\w-]+\.md", source.read_text(encoding="utf-8")):
+        assert (ROOT / name).is_file(), f"{name} is not there"
+
+
 def slug(line: str) -> str:
     """Return a heading's anchor as code hosts make it."""
     return re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")

@@ -28,7 +28,7 @@ _SMALL = 60.0
 """Width in pixels of a face as a camera would see it small."""
 
 _FRONTAL_BOX = 0.9
-"""Side of the box that dlib's frontal detectors draw, in widths of BlazeFace's (measured, docs/engine.md)."""
+"""Side of the box that dlib's frontal detectors draw, in widths of BlazeFace's (measured, docs/local-engine.md)."""
 
 
 class Embedder:

@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 DETECT_FROM = 0.55
 """Least detector score in recordings. At 0.5 it has five times the false alarms, at 0.6 it loses every tenth face of
-20 px (docs/engine.md §3)."""
+20 px (docs/local-engine.md)."""
 
 DETECT_IN_PHOTOS_FROM = 0.45
 """The same in photos, which are asked one by one and where every face is verified."""

@@ -20,7 +20,7 @@ AGREE_FROM = 65.0
 noisy shot of a small face is 0.05 to 0.10 further away than the average of several."""
 
 LEAST_PX = 36.0
-"""Narrower faces are shown, but take no part in naming (docs/engine.md §5: not to be trusted below)."""
+"""Narrower faces are shown, but take no part in naming (docs/local-engine.md: not to be trusted below)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class Scale:
     """Turns Euclidean distances of an embedder's vectors into similarities: ``100 / (1 + exp(s · (d - middle)))``.
 
     The defaults are for dlib's network. ``middle`` is the distance that dlib publishes as its operating point
-    (similarity 50); the steepness gives distance 0.50, from where no stranger was let in (docs/engine.md §5), the
+    (similarity 50); the steepness gives distance 0.50, from where no stranger was let in (docs/local-engine.md), the
     similarity 80. A convention, not a probability.
     """
 

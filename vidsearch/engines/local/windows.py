@@ -9,7 +9,7 @@ from vidsearch.engines.local.detect import Window
 
 TILE = 384
 """Side of a tile in pixels: twice the 192 that the network sees, so that shrinking is quick, and faces from about 25 px
-are found (docs/engine.md §3)."""
+are found (docs/local-engine.md)."""
 
 OVERLAP = 96
 """Faces up to this size lie whole in at least one tile; larger ones are found by the pass over the whole picture."""
