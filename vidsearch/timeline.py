@@ -183,7 +183,7 @@ class Timeline:
         engine, version, key = self._current()
         cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
         jobs = self._store.jobs.of_recordings(case_id, engine, version, key)
-        spans = self._store.tracks.spans_by_footage(case_id, engine)
+        spans = self._store.tracks.coverage(case_id, engine, version, key)
         counts = self._store.appearances.counts_by_footage(case_id)
         rows = [
             _footage_row(
@@ -205,7 +205,7 @@ class Timeline:
             footage,
             self._store.footage.camera(case_id, footage.camera_id),
             self._store.jobs.of_recordings(case_id, engine, version, key, footage_id).get(footage_id),
-            self._store.tracks.spans(footage_id, engine),
+            self._store.tracks.coverage(case_id, engine, version, key, footage_id).get(footage_id, []),
             self._store.appearances.count(case_id, footage_id=footage_id),
         )
 

@@ -528,3 +528,26 @@ def test_the_audit_and_the_appearances_can_be_read_by_other_tools(store, ann, ad
         assert other.execute("SELECT action FROM audit").fetchone() == ("test",)
     finally:
         other.close()
+
+
+def test_coverage_is_of_the_analysis_that_the_appearances_are_of(store, add_footage):
+    """After an update of the engine, a part searched again must not make the rest look examined by it."""
+    footage = add_footage()
+
+    def examine(version: str, *starts: int) -> None:
+        for start in starts:
+            store.jobs.create(footage, "local", version, "s", start, start + 30_000, "tester")
+            job = store.jobs.claim("w", 60_000, "local", version=version)
+            store.tracks.set_spans(job, [ExaminedSpan(start, start + 30_000, SpanOutcome.EXAMINED)])
+
+    def covered() -> list[tuple[int, int]]:
+        whole = store.tracks.coverage("default", "local", "new", "s")
+        assert whole == store.tracks.coverage("default", "local", "new", "s", footage.id)
+        return [(span.start_ms, span.end_ms) for span in whole[footage.id]]
+
+    examine("old", 0, 30_000)
+    assert covered() == [(0, 60_000)]
+    examine("new", 0)
+    assert covered() == [(0, 60_000)], "its appearances are still those of the old one"
+    store.matches.set_matched(footage.id, "local", "new", "s", 0, 1, 80.0)
+    assert covered() == [(0, 30_000)]

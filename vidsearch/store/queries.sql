@@ -50,3 +50,21 @@ JOIN job_events AS begun ON begun.job_id = jobs.id AND begun.attempt = jobs.atte
                         AND begun.old <> begun.new AND begun.new = 'searching'
 JOIN job_events AS done ON done.job_id = jobs.id AND done.attempt = jobs.attempt
                        AND done.old = 'searching' AND done.new = 'collecting';
+
+-- coverage_of_case: what was examined of a case's recordings by the analysis their appearances are of
+SELECT span.footage_id, span.start_ms, span.end_ms, span.outcome, span.reason
+FROM examined AS span JOIN jobs ON jobs.id = span.job_id
+WHERE span.case_id = :case_id AND span.engine = :engine
+AND ((jobs.engine_version = :version AND jobs.settings_key = :key)
+     OR NOT EXISTS (SELECT 1 FROM matched WHERE matched.footage_id = span.footage_id AND matched.engine = :engine
+                    AND matched.engine_version = :version AND matched.settings_key = :key))
+ORDER BY span.footage_id, span.start_ms;
+
+-- coverage_of_recording: what was examined of a recording by the analysis its appearances are of
+SELECT span.footage_id, span.start_ms, span.end_ms, span.outcome, span.reason
+FROM examined AS span JOIN jobs ON jobs.id = span.job_id
+WHERE span.footage_id = :footage_id AND +span.case_id = :case_id AND span.engine = :engine
+AND ((jobs.engine_version = :version AND jobs.settings_key = :key)
+     OR NOT EXISTS (SELECT 1 FROM matched WHERE matched.footage_id = span.footage_id AND matched.engine = :engine
+                    AND matched.engine_version = :version AND matched.settings_key = :key))
+ORDER BY span.footage_id, span.start_ms;

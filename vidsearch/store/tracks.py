@@ -131,12 +131,17 @@ class Tracks:
             [ExaminedSpan(row["start_ms"], row["end_ms"], SpanOutcome(row["outcome"]), row["reason"]) for row in rows]
         )
 
-    def spans_by_footage(self, case_id: str, engine: str) -> dict[int, list[ExaminedSpan]]:
-        """Return recording -> ``spans`` of it, for all recordings of a case that have any."""
+    def coverage(
+        self, case_id: str, engine: str, version: str, settings_key: str, footage_id: int | None = None
+    ) -> dict[int, list[ExaminedSpan]]:
+        """Return recording -> what was examined of it, for all recordings of a case (or one) that have any.
+
+        It is the coverage of the analysis that the appearances are of: this one once it has been matched, until then
+        whatever there was before.
+        """
         rows = self._db.all(
-            "SELECT footage_id, start_ms, end_ms, outcome, reason FROM examined WHERE case_id = ? AND engine = ? "
-            "ORDER BY footage_id, start_ms",
-            (case_id, engine),
+            self._db.queries["coverage_of_case" if footage_id is None else "coverage_of_recording"],
+            {"case_id": case_id, "engine": engine, "version": version, "key": settings_key, "footage_id": footage_id},
         )
         found: dict[int, list[ExaminedSpan]] = {}
         for row in rows:
