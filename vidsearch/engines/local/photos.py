@@ -33,7 +33,7 @@ _OVERLAP = 0.3
 """Part of a tile that its neighbour sees too."""
 
 LEAST_PX = 40
-"""Least width of a face to enrol, pixels. Without noise such a face is as good as a larger one (docs/local-engine.md)."""
+"""Least width of a face to enrol, pixels; without noise, in our measurements, it is as good as a larger one."""
 
 WEAK_PX = 20
 """Least width of a face that can be enrolled as weak."""
