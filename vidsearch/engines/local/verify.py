@@ -48,8 +48,3 @@ class Verifier:
         rows, columns = scores.shape
         middle = scores[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
         return float(middle.max())
-
-
-def is_grey(rgb: Pixels) -> bool:
-    """Return whether a picture has no colour (night vision, old photos)."""
-    return bool(np.ptp(cv2.resize(rgb, (16, 16), interpolation=cv2.INTER_AREA), axis=2).max() < 6)
