@@ -43,8 +43,10 @@ installed() { [ "$(cat "$VENV/.installed${1:+-$1}" 2>/dev/null)" = "$(fingerprin
 make_venv() {
   local python version
   python="$(find_python)" || {
-    apt_install python3 python3-venv || true
-    python="$(find_python)" || die "No Python 3.11 to 3.14 found. On Debian or Ubuntu run: sudo apt-get install python3 python3-venv   and then this command again"
+    # The distribution's own first; an older one may have a newer Python beside it.
+    apt_install python3 python3-venv && find_python >/dev/null || apt_install python3.11 python3.11-venv || true
+    python="$(find_python)" ||
+      die "No Python 3.11 to 3.14 found. On Debian or Ubuntu run: sudo apt-get install python3.11 python3.11-venv   and then this command again"
   }
   if ! python_fits "$python" ensurepip; then
     version="$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
