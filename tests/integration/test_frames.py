@@ -19,6 +19,7 @@ from vidsearch.media import ffmpeg
 from vidsearch.media.decoding import Decoder
 from vidsearch.media.frames import FrameReader, frame_at
 from vidsearch.media.probe import probe
+from vidsearch.media.sampled import SampledFrame
 from vidsearch.model import ExaminedSpan, MediaFacts, SpanOutcome
 
 FPS, FRAMES = 25, 150
@@ -204,6 +205,25 @@ def test_a_late_range_is_entered_near_it_not_from_the_beginning(
     monkeypatch.setattr(Decoder, "_frames_of", lambda self, packet: decoded.append(packet) or decode(self, packet))
     assert samples(path, facts, 36_300, 37_000) == [(ms, ms // 40) for ms in (36_400, 36_600, 36_800)]
     assert len(decoded) < 100
+
+
+def test_what_is_left_out_changes_no_sample(plain: Path):
+    """Of a stream with B-frames, fewer pictures are decoded than it has, and the samples are the same to the bit."""
+
+    def sampled(stretch: int | None) -> tuple[int, dict[int, bytes]]:
+        first: dict[int, tuple[int, bytes]] = {}
+        count = 0
+        with Decoder(plain, facts, sample_ms=stretch) as decoder:
+            for ms, frame in decoder.frames(0):
+                count += 1
+                first.setdefault(ms // 200, (ms, SampledFrame(frame, facts, ms).luma.tobytes()))
+        return count, dict(first.values())
+
+    facts = probe(plain)
+    (all_of_them, expected), (fewer, found) = sampled(None), sampled(200)
+    assert found == expected
+    assert (all_of_them, len(found)) == (150, 30)
+    assert fewer < 120
 
 
 # -- what is not examined ----------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ import av.error
 
 from vidsearch.errors import NoDecoder
 from vidsearch.media.container import opened, video_stream
-from vidsearch.media.packets import ByCount, ByTime, Reading, Ticks, TooLate, from_any_key_frame, from_key_frame
+from vidsearch.media.packets import ByCount, ByTime, Reading, TooLate, from_any_key_frame, from_key_frame
+from vidsearch.media.sparing import Sparing, can_spare
+from vidsearch.media.timing import JUMP_MS, Slots, Ticks, frame_ms, steady
 from vidsearch.model import MediaFacts
 
 if TYPE_CHECKING:
@@ -30,24 +32,11 @@ the one before came out too late. Streams without an index (TS, PS) are entered 
 a key frame pictures can be broken for a while (periodic intra refresh). After the last one the file is read from its
 beginning, which is always right and can take long."""
 
-SPARING: Final = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4", "vp9"})
-"""Codecs whose pictures marked as non-reference are needed by no other picture. (HEVC's mark speaks of one temporal
-layer only.)"""
-
-TIMED: Final = frozenset({"mp4", "mov", "matroska", "flv"})
-"""Containers that give every picture its time; only there can pictures be left out without losing count."""
-
-JUMP_MS: Final = 600_000
-"""A frame this much ahead of the one before is believed when the next one agrees."""
-
 REENTRY_FROM_MS: Final = 2_000
 """A file whose pictures end this much before their time is entered again further on."""
 
 REENTRY_MS: Final = (1_000, 5_000, 20_000, 60_000, 300_000)
 """How far behind the last picture, in turn, until there is one."""
-
-_CELLS: Final = 64
-"""Stretches remembered for sparing; pictures are reordered over far fewer."""
 
 
 class Decoder:
@@ -86,9 +75,10 @@ class Decoder:
 
         Raises SourceUnavailable and the errors of ``opened``.
         """
+        jump_ms = max(JUMP_MS, 10 * self._frame_ms)
         for entrance in self._entrances(from_ms):
             try:
-                yield from self._steady(self._attempt(from_ms, entrance))
+                yield from steady(self._attempt(from_ms, entrance), jump_ms)
                 break
             except TooLate:
                 continue
@@ -137,18 +127,17 @@ class Decoder:
         except BaseException:
             self._files.close()
             raise
-        sparing = self._codec.name in SPARING and self._facts.container in TIMED and not self._facts.interlaced
-        self._spare_ms = self._sample_ms if sparing else None
+        self._stretch_ms = self._sample_ms if can_spare(self._codec.name, self._facts) else None
         self._by_slot = self._facts.container == "avi"
         self._codec.copy_opaque = self._by_slot
         self._fresh = True
         self._start_over(0)
 
     def _start_over(self, from_ms: int) -> None:
-        self._cells: dict[int, int] = {}
-        self._first_cell = from_ms // self._spare_ms if self._spare_ms else 0
+        stretch_ms = self._stretch_ms
+        self._sparing = Sparing(self._codec, self._ticks, stretch_ms, from_ms) if stretch_ms else None
         self._pending: deque[int] = deque()
-        self._slots: deque[int] = deque()
+        self._slots = Slots()
         self._errors = 0
         self._error_after: int | None = None
         self._last: int | None = None
@@ -170,25 +159,6 @@ class Decoder:
             yield ms, frame
         if must_reach:
             raise TooLate
-
-    def _steady(self, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
-        """Leave out single frames whose time, damaged, lies far ahead; else they would end every range before it."""
-        jump_ms = max(JUMP_MS, 10 * self._frame_ms)
-        last: int | None = None
-        ahead: tuple[int, VideoFrame] | None = None
-        for ms, frame in frames:
-            if ahead is not None:
-                if abs(ms - ahead[0]) <= jump_ms:
-                    yield ahead
-                    last = ahead[0]
-                ahead = None
-            if last is not None and ms - last > jump_ms:
-                ahead = (ms, frame)
-                continue
-            yield ms, frame
-            last = ms
-        if ahead is not None:
-            yield ahead
 
     def _rest(self) -> Iterator[tuple[int, VideoFrame]]:
         """Go on where the demuxer gave up before the end, as AVI's does in damaged places."""
@@ -237,34 +207,16 @@ class Decoder:
             yield from from_key_frame(packets, ByTime(self._ticks.pts(key_ms)))
 
     def _decoded(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[tuple[int, VideoFrame]]:
-        pending = self._pending
+        pending, sparing = self._pending, self._sparing
         for packet in packets:
             pts = packet.pts
             if self._by_slot and packet.dts is not None:
                 packet.opaque = packet.dts
-                self._slots.append(packet.dts)
-            elif pts is not None and not (self._spare_ms and self._spares(pts)):
+                self._slots.add(packet.dts)
+            elif not (sparing and sparing.decide(pts)) and pts is not None:
                 pending.append(pts)
             yield from self._frames_of(packet)
         yield from self._frames_of(None)
-
-    def _spares(self, pts: int) -> bool:
-        """Tell the decoder whether it may leave out the next picture, unless another one needs it.
-
-        It may where an earlier frame of the same stretch has come by: in the order of decoding, a picture that no
-        other one needs comes after everything shown before it.
-        """
-        assert self._spare_ms is not None
-        ms = self._ticks.ms(pts)
-        cell = ms // self._spare_ms
-        first = self._cells.get(cell, ms)
-        spares = cell < self._first_cell or ms > first
-        if first >= ms:
-            self._cells[cell] = ms
-            if len(self._cells) > _CELLS:
-                self._cells = {key: value for key, value in self._cells.items() if key > cell - _CELLS // 2}
-        self._codec.skip_frame = "NONREF" if spares else "DEFAULT"
-        return spares
 
     def _frames_of(self, packet: Packet[VideoStream] | None) -> Iterator[tuple[int, VideoFrame]]:
         try:
@@ -296,28 +248,12 @@ class Decoder:
             self._counter += 1
             return round((self._counter - 1) * 1000 / self._facts.fps)
         if self._by_slot and isinstance(frame.opaque, int):
-            return self._ticks.ms(self._next_slot(frame.opaque))
+            return self._ticks.ms(self._slots.next(frame.opaque, self._codec.reorder_depth))
         if frame.pts is not None:
             return self._ticks.ms(frame.pts)
         if frame.dts is not None:
             return self._ticks.ms(frame.dts)
         return 0 if self._last is None else self._last + self._frame_ms
-
-    def _next_slot(self, own: int) -> int:
-        """Return the presentation time of the next frame of an AVI, which knows only decoding times.
-
-        Its pictures are shown in the slots in which they are decoded, in the order in which the decoder gives them.
-        ``own`` is the slot of the frame's packet: slots much before it belong to pictures that were lost.
-        """
-        slack = self._codec.reorder_depth
-        while self._slots and self._slots[0] < own - slack:
-            self._slots.popleft()
-        return self._slots.popleft() if self._slots else own
-
-
-def frame_ms(facts: MediaFacts) -> int:
-    """Return about how long a frame is shown, in milliseconds."""
-    return max(1, round(1000 / facts.fps)) if facts.fps > 0 else 40
 
 
 def codec_context(stream: VideoStream, thread_type: str = "NONE") -> VideoCodecContext:

@@ -15,7 +15,8 @@ import av
 from av.stream import Discard
 
 from vidsearch.media.container import opened, video_stream
-from vidsearch.media.packets import RESTART_S, Reading, Ticks, decoding_time, persistent, restarts, time_of
+from vidsearch.media.packets import RESTART_S, Reading, decoding_time, persistent, restarts, time_of
+from vidsearch.media.timing import Ticks
 
 if TYPE_CHECKING:
     from vidsearch.media.container import Container, VideoStream

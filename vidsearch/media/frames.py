@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from vidsearch.errors import SourceUnavailable, UnreadableFootage
 from vidsearch.media.container import check_file, unavailable
-from vidsearch.media.decoding import Decoder, frame_ms
+from vidsearch.media.decoding import Decoder
 from vidsearch.media.sampled import SampledFrame
+from vidsearch.media.timing import frame_ms
 from vidsearch.model import ExaminedSpan, MediaFacts, SpanOutcome
 
 if TYPE_CHECKING:

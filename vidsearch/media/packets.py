@@ -36,27 +36,6 @@ class TooLate(Exception):
     """The file could not be entered at or before the time asked for."""
 
 
-class Ticks:
-    """Turns presentation times of a stream into milliseconds of the recording, the same everywhere."""
-
-    def __init__(self, stream: VideoStream, origin_ms: int) -> None:
-        """``origin_ms`` is the recording's zero in the file's own clock."""
-        base = stream.time_base
-        assert base is not None  # every demuxed stream has one
-        self._num = 2_000 * base.numerator
-        self._den = 2 * base.denominator
-        self._half = base.denominator
-        self._origin = origin_ms
-
-    def ms(self, pts: int) -> int:
-        """Return the recording time of a presentation time, rounded half up."""
-        return (pts * self._num + self._half) // self._den - self._origin
-
-    def pts(self, ms: int) -> int:
-        """Return the latest presentation time whose recording time is ``ms`` or less."""
-        return ((ms + self._origin) * self._den + self._half - 1) // self._num
-
-
 class Reading:
     """Packets of one stream, going on past read errors as far as the demuxer can."""
 

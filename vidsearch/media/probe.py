@@ -17,7 +17,8 @@ from vidsearch.errors import EncryptedFootage, NoDecoder, UnreadableFootage
 from vidsearch.media.container import opened, video_stream
 from vidsearch.media.decoding import codec_context
 from vidsearch.media.extent import Extent, can_seek, clock_restarts, count_frames, measure, measure_joined, usual_fps
-from vidsearch.media.packets import Reading, Ticks
+from vidsearch.media.packets import Reading
+from vidsearch.media.timing import Ticks
 from vidsearch.model import MediaFacts
 
 if TYPE_CHECKING:
