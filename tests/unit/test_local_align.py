@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vidsearch.engines.local.align import cut_around
+from vidsearch.engines.local.align import cut_around, shrunk
 from vidsearch.engines.local.quality import frontal, sharpness, shot_quality
 
 RNG = np.random.default_rng(2)
@@ -59,3 +59,18 @@ def test_a_turned_face_is_less_frontal() -> None:
     tilted = points(50) @ np.array([[0.8, 0.6], [-0.6, 0.8]], np.float32)
     assert frontal(tilted) == pytest.approx(1, abs=1e-4)
     assert shot_quality(100, 1, 0.9, 30) > shot_quality(50, 1, 0.9, 30) > shot_quality(50, 0.2, 0.9, 30)
+
+
+@pytest.mark.parametrize(
+    ("size", "longer"), [((1000, 1500), 192), ((384, 384), 192), ((300, 301), 300), ((50, 60), 192)]
+)
+def test_shrinking_keeps_things_in_their_place(size: tuple[int, int], longer: int) -> None:
+    picture = np.zeros((*size, 3), np.uint8)
+    y, x = size[0] * 2 // 3, size[1] // 3
+    picture[y - 12 : y + 12, x - 12 : x + 12] = 255
+    small, factor = shrunk(picture, longer)
+    assert max(small.shape[:2]) <= longer
+    assert factor == pytest.approx(min(1, longer / max(size)), rel=0.02)
+    rows, columns, _ = np.nonzero(small > 100)
+    assert rows.mean() == pytest.approx(y * factor, abs=1)
+    assert columns.mean() == pytest.approx(x * factor, abs=1)

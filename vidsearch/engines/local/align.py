@@ -61,6 +61,28 @@ def cut_around(rgb: Pixels, box: Box, face: float, reach: float) -> tuple[Pixels
     return np.asarray(piece, np.uint8), placed
 
 
+def shrunk(rgb: Pixels, longer: int) -> tuple[Pixels, float]:
+    """Return a picture whose longer side is at most ``longer``, and by what its coordinates were multiplied.
+
+    Averaging by a whole factor takes a tenth of the time of averaging by any other, so it comes first; what is left,
+    less than a half, is interpolated.
+    """
+    height, width = rgb.shape[:2]
+    whole = max(height, width) // longer
+    if whole > 1:
+        size = width // whole, height // whole
+        rgb = np.asarray(
+            cv2.resize(rgb[: size[1] * whole, : size[0] * whole], size, interpolation=cv2.INTER_AREA), np.uint8
+        )
+    else:
+        whole = 1
+    rest = longer / max(rgb.shape[:2])
+    if rest >= 1:
+        return rgb, 1 / whole
+    size = max(1, round(rgb.shape[1] * rest)), max(1, round(rgb.shape[0] * rest))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8), rest / whole
+
+
 def _with_edges(rgb: Pixels, x0: int, y0: int, length: int) -> Pixels:
     """Return a square of a picture, which it may leave: there its edge is repeated."""
     height, width = rgb.shape[:2]

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.engines.local.align import cut_around
+from vidsearch.engines.local.align import cut_around, shrunk
 from vidsearch.engines.local.boxes import Box, clamped, grown
 from vidsearch.engines.local.describe import Describer
 from vidsearch.engines.local.detect import Found, Window, find_in
@@ -112,7 +111,7 @@ class RangeAnalysis:
         if not windows:
             return
         rgb = frame.rgb()
-        small = _Once(lambda: _scaled_down(rgb))
+        small = _Once(lambda: shrunk(rgb, _KEPT_SIDE)[0])
         for track, face in self._tracker.step(frame.ms, find_in(self._faces.detector, rgb, windows)):
             if frame.ms >= self._task.start_ms:
                 self._take_shot(frame.ms, rgb, track, face, small)
@@ -166,13 +165,3 @@ def _piece(rgb: Pixels, box: Box) -> tuple[Pixels, Box]:
         return cut_around(rgb, box, 320.0, _REACH)
     x0, y0, x1, y1 = clamped(grown(box, width * (_REACH - 1) / 2), rgb.shape[1], rgb.shape[0])
     return rgb[y0:y1, x0:x1].copy(), (box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0)
-
-
-def _scaled_down(rgb: Pixels) -> Pixels:
-    factor = _KEPT_SIDE / max(rgb.shape[:2])
-    if factor >= 1:
-        return rgb
-    size = round(rgb.shape[1] * factor), round(rgb.shape[0] * factor)
-    # Between a half and the whole, averaging costs ten times as much and looks the same.
-    way = cv2.INTER_LINEAR if factor > 0.5 else cv2.INTER_AREA
-    return np.asarray(cv2.resize(rgb, size, interpolation=way), np.uint8)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidsearch.errors import DatabaseTooNew, DatabaseUnusable, DiskFull, EngineError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE faces (
@@ -21,6 +21,7 @@ CREATE TABLE faces (
     described TEXT NOT NULL,          -- the FaceDescription as JSON
     vector BLOB NOT NULL,             -- float32
     jpeg BLOB NOT NULL,
+    created_ms INTEGER NOT NULL,
     PRIMARY KEY (gallery, face_id)
 ) WITHOUT ROWID;
 
@@ -98,6 +99,9 @@ class Database:
                 for statement in _SCHEMA.split(";"):
                     if statement.strip():
                         db.execute(statement)
+            if version == 1:
+                db.execute("ALTER TABLE faces ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0")
+            if version < SCHEMA_VERSION:
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from vidsearch.engines.local.align import shrunk
 from vidsearch.engines.local.boxes import Box, covered, iou
 from vidsearch.engines.local.quiet import quiet
 
@@ -70,24 +71,27 @@ class BlazeFace:
 
     def find(self, rgb: Pixels) -> list[Found]:
         """Return the faces of an RGB picture; its longer side is scaled to the network's 192 pixels."""
-        height, width = rgb.shape[:2]
-        longer = max(height, width)
-        factor = _INPUT / longer
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+        longer = max(rgb.shape[:2])
+        if longer >= _INPUT:
+            small, factor = shrunk(rgb, _INPUT)
+        else:
+            factor = _INPUT / longer
+            small = np.asarray(cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR), np.uint8)
         canvas = self._canvas
         canvas.fill(-1)
-        canvas[0, : size[1], : size[0]] = small * np.float32(1 / 127.5) - 1
+        canvas[0, : small.shape[0], : small.shape[1]] = small * np.float32(1 / 127.5) - 1
         self._interpreter.set_tensor(self._input, canvas)
         self._interpreter.invoke()
         scores = self._interpreter.get_tensor(self._scores)[0, :, 0]
         hits = np.flatnonzero(scores > self._logit)
         if not len(hits):
             return []
-        return self._decode(self._interpreter.get_tensor(self._regressors)[0][hits], scores[hits], hits, longer)
+        return self._decode(
+            self._interpreter.get_tensor(self._regressors)[0][hits], scores[hits], hits, _INPUT / factor
+        )
 
     def _decode(
-        self, raw: NDArray[np.float32], scores: NDArray[np.float32], hits: NDArray[np.intp], longer: int
+        self, raw: NDArray[np.float32], scores: NDArray[np.float32], hits: NDArray[np.intp], longer: float
     ) -> list[Found]:
         anchors = self._anchors[hits]
         centres = anchors + raw[:, :2] / _INPUT

@@ -112,9 +112,9 @@ class LocalEngine(Engine):
         """Remove faces, their vectors and pictures for good."""
         self._galleries.forget(gallery, face_ids)
 
-    def faces(self, gallery: str) -> list[str]:
-        """Return the ids of all faces of a gallery."""
-        return self._galleries.ids(gallery)
+    def faces(self, gallery: str, *, older_than_s: float = 0.0) -> list[str]:
+        """Return the ids of the faces of a gallery, of all versions, that were enrolled so long ago."""
+        return self._galleries.ids(gallery, older_than_s)
 
     def search_probe(
         self, gallery: str, picture: Picture, *, face: int | None = None, threshold: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,8 @@ class Galleries:
         }
         with self._database.changing() as db:
             db.execute(
-                "INSERT OR REPLACE INTO faces VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO faces (gallery, face_id, version, weak, described, vector, jpeg, created_ms) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     gallery,
                     stored.face_id,
@@ -54,14 +56,16 @@ class Galleries:
                     json.dumps(described),
                     stored.vector.astype("<f4").tobytes(),
                     stored.jpeg,
+                    time.time_ns() // 1_000_000,
                 ),
             )
 
-    def ids(self, gallery: str) -> list[str]:
-        """Return the ids of a gallery's faces."""
+    def ids(self, gallery: str, older_than_s: float = 0.0) -> list[str]:
+        """Return the ids of a gallery's faces, of all versions, that were kept so long ago."""
+        until = time.time_ns() // 1_000_000 - round(1000 * older_than_s)
         with self._database.reading() as db:
             rows = db.execute(
-                "SELECT face_id FROM faces WHERE gallery = ? AND version = ? ORDER BY face_id", (gallery, self._version)
+                "SELECT face_id FROM faces WHERE gallery = ? AND created_ms <= ? ORDER BY face_id", (gallery, until)
             )
             return [row[0] for row in rows]
 

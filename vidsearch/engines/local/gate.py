@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.engines.local.align import shrunk
 from vidsearch.engines.local.boxes import Box
 
 _LONGER_SIDE = 240
@@ -83,10 +84,7 @@ class Gate:
 
     @staticmethod
     def _cells(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        height, width = luma.shape
-        factor = min(1.0, _LONGER_SIDE / max(width, height))
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+        small, _ = shrunk(luma, _LONGER_SIDE)
         return np.asarray(cv2.GaussianBlur(small, (3, 3), 0), np.uint8)
 
     def _learn(

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.engines.local.align import shrunk
 from vidsearch.engines.local.boxes import Box
-from vidsearch.engines.local.detect import Detector, Found, distinct, find_in
+from vidsearch.engines.local.detect import Found, distinct, find_in
 from vidsearch.engines.local.faces import Faces
 from vidsearch.engines.local.quality import frontal, sharpness
 from vidsearch.engines.local.verify import SURE
@@ -28,6 +29,10 @@ _LOOKS = ((0.25, 640), (0.5, 640), (0.0, 384))
 """How a photo is looked at, until a face is found: the part of its longer side by which its edge is repeated outwards,
 and the side of tiles, pixels. A face that fills its picture is found only with something around it; tiles of 640 px
 find faces from 40 px in photos of crowds, those of 384 px smaller ones."""
+
+_FILLS = 0.25
+"""A face that takes this part of a photo's longer side is whom it shows: small faces behind it are not looked for, only
+those that the look at the whole finds too, from a third of its size."""
 
 _OVERLAP = 0.3
 """Part of a tile that its neighbour sees too."""
@@ -67,17 +72,11 @@ class PhotoFace:
 
 def faces_of(picture: Picture, faces: Faces) -> list[PhotoFace]:
     """Return the faces of a photo, left to right: what the detector finds and the second opinion confirms."""
-    scale = min(1.0, _LONGER_SIDE / max(picture.width, picture.height))
-    pixels = picture.pixels
-    if scale < 1:
-        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    pixels, scale = shrunk(picture.pixels, _LONGER_SIDE)
     doubtful: list[PhotoFace] = []
     for padding, tile in _LOOKS:
         padded, border = _padded(pixels, padding)
-        found = [
-            _judged(picture, padded, border, scale, face, faces) for face in _look(padded, border, tile, faces.detector)
-        ]
+        found = [_judged(picture, padded, border, scale, face, faces) for face in _look(padded, border, tile, faces)]
         sure = [face for face in found if face.sure]
         if sure:
             return _left_to_right(sure)
@@ -153,10 +152,8 @@ def face_jpeg(picture: Picture, box: BoundingBox) -> bytes:
     side = min(round(_SURROUNDINGS * max(x1 - x0, y1 - y0)), picture.width, picture.height)
     left = min(max(0, (x0 + x1 - side) // 2), picture.width - side)
     top = min(max(0, (y0 + y1 - side) // 2), picture.height - side)
-    piece = cv2.cvtColor(picture.pixels[top : top + side, left : left + side], cv2.COLOR_RGB2BGR)
-    if side > _FACE_PICTURE:
-        piece = cv2.resize(piece, (_FACE_PICTURE, _FACE_PICTURE), interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", piece, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    piece, _ = shrunk(picture.pixels[top : top + side, left : left + side], _FACE_PICTURE)
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(piece, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
     return data.tobytes() if done else b""
 
 
@@ -166,17 +163,18 @@ def _padded(pixels: Pixels, part: float) -> tuple[Pixels, int]:
     return np.asarray(padded, np.uint8), border
 
 
-def _look(padded: Pixels, border: int, tile: int, detector: Detector) -> list[Found]:
+def _look(padded: Pixels, border: int, tile: int, faces: Faces) -> list[Found]:
     """Return the faces of a padded photo: looked at as a whole and, where it is large, in tiles."""
     height, width = padded.shape[:2]
-    found = detector.find(padded)
+    found = faces.detector.find(padded)
     inner_w, inner_h = width - 2 * border, height - 2 * border
-    if max(inner_w, inner_h) > tile:
+    fills = any(face.width >= _FILLS * max(inner_w, inner_h) and face.score >= _DOUBTFUL_FROM for face in found)
+    if max(inner_w, inner_h) > tile and not fills:
         windows = [
             (x0 + border, y0 + border, x1 + border, y1 + border)
             for x0, y0, x1, y1 in tiles(inner_w, inner_h, tile, round(tile * _OVERLAP))
         ]
-        found = [*found, *find_in(detector, padded, windows)]
+        found = [*found, *find_in(faces.detector, padded, windows)]
     inside = (border, border, width - border, height - border)
     return [face for face in distinct(found) if _mostly_inside(face.box, inside)]
 
