@@ -20,6 +20,7 @@ from vidsearch.media import clips, fingerprint, frames, pictures, probe, scan
 from vidsearch.model import Actor, Appearance, Job
 from vidsearch.pictures import Pictures, PictureTools
 from vidsearch.probing import Probing
+from vidsearch.renewal import Renewal
 from vidsearch.search import Search
 from vidsearch.settings import Settings
 from vidsearch.store import Store
@@ -60,7 +61,12 @@ class App:
     @cached_property
     def forgetting(self) -> Forgetting:
         """Carry out in the engine what was forgotten."""
-        return Forgetting(self.store, self.engine, self.settings.clips)
+        return Forgetting(self.store, self.engine, self.settings.clips, self.settings.photos)
+
+    @cached_property
+    def renewal(self) -> Renewal:
+        """Enrol again after an update of the engine."""
+        return Renewal(self.store, self.engine, pictures.load_picture, self.settings.photos, self.forgetting.sweep)
 
     @cached_property
     def submission(self) -> Submission:
@@ -81,6 +87,7 @@ class App:
             self.engine,
             self.matching.match,
             self.matching.pending,
+            self.renewal.renew,
             usable_cores(self.settings),
             self.settings.local_engine,
         )
@@ -114,6 +121,7 @@ class App:
         from the thread the worker runs in.
         """
         limit = self.threshold if threshold is None else threshold
+        self.forgetting.sweep_left_over()
         return Worker(
             self.store,
             lambda **hooks: JobManager(

@@ -133,8 +133,8 @@ class Engine(ABC):
         """Remove faces and their vectors for good. Unknown ids are no error."""
 
     @abstractmethod
-    def faces(self, gallery: str) -> list[str]:
-        """Return the ids of all faces of a gallery; an unknown gallery is empty."""
+    def faces(self, gallery: str, *, older_than_s: float = 0.0) -> list[str]:
+        """Return the ids of the faces of a gallery that were enrolled so long ago; an unknown gallery is empty."""
 
     @abstractmethod
     def search_probe(

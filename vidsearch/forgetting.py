@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from vidsearch.engine import Engine
 from vidsearch.store import Store
 
+SETTLED_S = 3600.0
+"""What nobody owns after this long was left by a crash; before, it may be about to be recorded."""
+
 
 class Forgetting:
     """Sweep up after people and recordings that were forgotten. Safe to repeat, also after a crash."""
 
-    def __init__(self, store: Store, engine: Callable[[], Engine], clips: Path) -> None:
-        """``engine`` is asked for on first use; ``clips`` is the cache of clips, which may show the forgotten."""
+    def __init__(self, store: Store, engine: Callable[[], Engine], clips: Path, photos: Path) -> None:
+        """``engine`` is asked for on first use.
+
+        ``clips`` is the cache of clips, which may show the forgotten; ``photos`` keeps the originals of photos.
+        """
         self._store = store
         self._engine = engine
         self._clips = clips
+        self._photos = photos
 
     def sweep(self) -> None:
         """Make the engine forget what the store has forgotten, and empty the cache of clips if there was anything."""
         engine = self._engine()
         faces, footage = self._store.forgotten.faces(engine.NAME), self._store.forgotten.footage()
-        if (faces or footage) and self._clips.is_dir():
-            # First of all: a crash later leaves what is still to be forgotten on the list, and with it this.
-            for clip in self._clips.iterdir():
-                clip.unlink(missing_ok=True)
+        # First of all: a crash later leaves what is still to be forgotten on the list, and with it this.
+        clips_gone = self._drop_clips() if faces or footage else True
         for case_id, face_id in faces:
             # Enrolled again since it was listed: the store holds it, so the engine must keep it.
             if face_id not in self._store.people.owners(case_id, engine.NAME):
                 engine.forget(case_id, [face_id])
-            self._store.forgotten.strike_face(engine.NAME, case_id, face_id)
+            if clips_gone:
+                self._store.forgotten.strike_face(engine.NAME, case_id, face_id)
         for key in footage:
             if engine.capabilities.analysis and not self._store.footage.with_key(key):
                 engine.purge_footage(key)
-            self._store.forgotten.strike_footage(key)
+            if clips_gone:
+                self._store.forgotten.strike_footage(key)
         self._store.forget_log()
+
+    def _drop_clips(self) -> bool:
+        """Empty the cache of clips. False where one is being played, which Windows does not let go of."""
+        playing = False
+        for clip in self._clips.glob("*"):
+            try:
+                clip.unlink(missing_ok=True)
+            except PermissionError:
+                playing = True
+        return not playing
+
+    def sweep_left_over(self) -> None:
+        """Remove what a crash has left behind: faces and originals of photos that no case has."""
+        engine = self._engine()
+        for case in self._store.cases.list():
+            owned = self._store.people.owners(case.id, engine.NAME)
+            left = [face for face in engine.faces(case.id, older_than_s=SETTLED_S) if face not in owned]
+            if left:
+                engine.forget(case.id, left)
+        for original in self._photos.glob("*/*"):
+            settled = time.time() - original.stat().st_mtime > SETTLED_S
+            if settled and not self._store.people.photo_by_sha256(None, original.name):
+                original.unlink(missing_ok=True)
+        self.sweep()

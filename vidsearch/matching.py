@@ -25,12 +25,16 @@ class Matching:
         self._store = store
         self._engine = engine
 
-    def match(self, footage: Footage, threshold: float) -> list[Appearance]:
+    def match(self, footage: Footage, threshold: float | None) -> list[Appearance]:
         """Match all tracks of a recording against the case's gallery as it is now.
 
-        ``threshold`` is the similarity from which a match counts. Returns the appearances that were not there before.
+        ``threshold`` is the similarity from which a match counts; None is the one of the time before. Returns the
+        appearances that were not there before.
         """
         engine = self._engine()
+        if threshold is None:
+            known = self._known(footage)
+            threshold = known[2] if known else engine.default_threshold
         while True:
             basis = self._basis(footage)
             revision, done, _ = basis
@@ -46,20 +50,24 @@ class Matching:
                 )
             return new
 
-    def is_current(self, footage: Footage, threshold: float) -> bool:
+    def is_current(self, footage: Footage, threshold: float | None) -> bool:
         """Whether a recording's appearances follow from the gallery, tracks and threshold as they are now."""
-        engine = self._engine()
-        known = self._store.matches.matched(footage.id, engine.NAME, engine.version, engine.settings_key)
+        known = self._known(footage)
         revision = self._store.cases.get(footage.case_id).gallery_revision
-        return known == (revision, self._done(footage), threshold)
+        same = known is not None and threshold in (None, known[2])
+        return same and known is not None and known[:2] == (revision, self._done(footage))
 
-    def pending(self, case_id: str, threshold: float) -> list[Footage]:
-        """Return the recordings with analysed parts whose appearances are not current."""
+    def pending(self, case_id: str, threshold: float | None) -> list[Footage]:
+        """Return the recordings with analysed parts whose appearances are not current, at any threshold if None."""
         return [
             footage
             for footage in self._store.footage.list(case_id)
             if self._done(footage) and not self.is_current(footage, threshold)
         ]
+
+    def _known(self, footage: Footage) -> tuple[int, int, float] | None:
+        engine = self._engine()
+        return self._store.matches.matched(footage.id, engine.NAME, engine.version, engine.settings_key)
 
     def _computed(self, footage: Footage, threshold: float) -> tuple[list[PersonMatch], list[Appearance]]:
         engine = self._engine()

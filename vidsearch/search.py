@@ -95,16 +95,21 @@ class Search:
         self,
         store: Store,
         engine: Callable[[], Engine],
-        match: Callable[[Footage, float], list[Appearance]],
-        pending: Callable[[str, float], list[Footage]],
+        match: Callable[[Footage, float | None], list[Appearance]],
+        pending: Callable[[str, float | None], list[Footage]],
+        renew: Callable[[Actor, str], object],
         cores: int,
         engine_folder: Path,
     ) -> None:
-        """``match`` and ``pending`` are Matching's; ``engine_folder`` is measured to tell the disk needed."""
+        """``match`` and ``pending`` are Matching's, ``renew`` is Renewal's.
+
+        ``engine_folder`` is measured to tell the disk needed.
+        """
         self._store = store
         self._engine = engine
         self._match = match
         self._pending = pending
+        self._renew = renew
         self._cores = cores
         self._engine_folder = engine_folder
 
@@ -154,6 +159,7 @@ class Search:
     def submit(self, actor: Actor, plan: Plan) -> list[int]:
         """Queue what a plan names; return the ids of all its jobs, those already waiting included."""
         engine = self._engine()
+        self._renew(actor, plan.case_id)
         jobs = self._store.jobs
         with self._store.atomic():
             # No worker of today takes them: the engine was updated, or its settings changed, since they were queued.
@@ -194,8 +200,11 @@ class Search:
         ]
         return sorted({*queued, *(job.id for job in plan.resumed), *(job.id for job in plan.waiting)})
 
-    def rematch(self, case_id: str, threshold: float) -> list[Appearance]:
-        """Bring all appearances of a case up to date with its gallery; return those not there before."""
+    def rematch(self, case_id: str, threshold: float | None) -> list[Appearance]:
+        """Bring all appearances of a case up to date with its gallery; return those not there before.
+
+        With None, each recording keeps the threshold that it was matched at before.
+        """
         return [new for footage in self._pending(case_id, threshold) for new in self._match(footage, threshold)]
 
     def progress(self, case_id: str, job_ids: Sequence[int] | None = None) -> Progress:

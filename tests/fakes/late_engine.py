@@ -45,7 +45,7 @@ class LateEngine(Engine):
     def forget(self, gallery: str, face_ids: Sequence[str]) -> None:
         self.inner.forget(gallery, face_ids)
 
-    def faces(self, gallery: str) -> list[str]:
+    def faces(self, gallery: str, *, older_than_s: float = 0.0) -> list[str]:
         return self.inner.faces(gallery)
 
     def search_probe(

@@ -141,7 +141,7 @@ class ScriptedEngine(Engine):
     def forget(self, gallery: str, face_ids: Sequence[str]) -> None:
         pass
 
-    def faces(self, gallery: str) -> list[str]:
+    def faces(self, gallery: str, *, older_than_s: float = 0.0) -> list[str]:
         return []
 
     def search_probe(

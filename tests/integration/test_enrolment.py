@@ -189,3 +189,33 @@ def test_a_table_that_is_none_is_refused(tmp_path):
     table.write_text("name,path\n" + '"' + "x" * 200_000, encoding="utf-8")
     with pytest.raises(UsageError, match="cannot be read as CSV"):
         photos_to_import(table)
+
+
+def test_what_a_crash_left_behind_is_removed_once_it_is_old(app, astronaut, monkeypatch):
+    picture = app.enrolment._load(astronaut, None)
+    app.enrolment._keep_original(picture)
+    app.engine().enrol(DEFAULT_CASE, picture)
+    app.forgetting.sweep_left_over()
+    assert len(app.engine().faces(DEFAULT_CASE)) == 1, "it may be about to be recorded"
+    monkeypatch.setattr("vidsearch.forgetting.SETTLED_S", -1.0)
+    app.forgetting.sweep_left_over()
+    assert app.engine().faces(DEFAULT_CASE) == []
+    assert list(app.settings.photos.glob("*/*")) == []
+    add(app, "Eileen", astronaut)
+    app.forgetting.sweep_left_over()
+    assert len(app.engine().faces(DEFAULT_CASE)) == 1
+
+
+def test_an_update_of_the_engine_enrols_the_originals_again(app, astronaut):
+    add(app, "Eileen", pair(astronaut), face=1)
+    engine = app.engine()
+    (before,) = engine.faces(DEFAULT_CASE)
+    engine.version = engine._galleries._version = "2-new"
+    assert app.renewal.renew(ME, DEFAULT_CASE) == []
+    (after,) = engine.faces(DEFAULT_CASE)
+    assert after != before
+    (photo,) = app.store.people.photos(app.store.people.by_name(DEFAULT_CASE, "Eileen").id)
+    assert (photo.face_id, photo.engine_version) == (after, "2-new")
+    assert photo.box.left > 0.5, "the face chosen, not the other one"
+    assert app.renewal.renew(ME, DEFAULT_CASE) == []
+    assert app.store.cases.get(DEFAULT_CASE).gallery_revision == 2

@@ -142,3 +142,24 @@ def test_jobs_of_an_older_engine_do_not_wait_for_ever(app):
     app.search.submit(ME, plan(app))
     states = {job.engine_version: job.state for job in app.store.jobs.list(DEFAULT_CASE)}
     assert states == {"0-old": "cancelled", app.engine().version: "queued"}
+
+
+def test_going_back_to_earlier_settings_matches_again(app, astronaut):
+    list(app.enrolment.add_photos(ME, DEFAULT_CASE, "Eileen", [astronaut]))
+    app.worker().run(app.search.submit(ME, plan(app)))
+    app.search.rematch(DEFAULT_CASE, 80.0)
+    (footage,) = app.store.footage.list(DEFAULT_CASE)
+    app.store.matches.set_matched(footage.id, "local", app.engine().version, "fps10", 1, 1, 80.0)
+    assert app.matching.pending(DEFAULT_CASE, 80.0) == [app.store.footage.get(DEFAULT_CASE, footage.id)]
+
+
+def test_forgetting_keeps_the_threshold_of_the_last_search(app, astronaut):
+    list(app.enrolment.add_photos(ME, DEFAULT_CASE, "Eileen", [astronaut]))
+    app.worker().run(app.search.submit(ME, plan(app)))
+    app.search.rematch(DEFAULT_CASE, 100.0)
+    assert app.matching.pending(DEFAULT_CASE, None) == []
+    with app.store.atomic():
+        app.store.cases.bump_revision(DEFAULT_CASE)
+    assert len(app.matching.pending(DEFAULT_CASE, None)) == 1
+    assert app.search.rematch(DEFAULT_CASE, None) == []
+    assert app.store.appearances.count(DEFAULT_CASE) == 0

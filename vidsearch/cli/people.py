@@ -144,7 +144,7 @@ def forget(ctx: Context, name: str, photo: int | None, yes: bool) -> None:
             app.enrolment.forget_photo(app.actor, ctx.case_id, photo)
         else:
             raise UnknownRecord(f"{name} has no photo {photo}; see `vidsearch person show`")
-        app.search.rematch(ctx.case_id, app.threshold)
+        app.search.rematch(ctx.case_id, None)
     click.echo(f"forgot {what}")
 
 

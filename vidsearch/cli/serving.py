@@ -68,16 +68,22 @@ def work(ctx: Context, cores: int | None) -> None:
 
 
 def _start_worker(app: App, stop: threading.Event) -> threading.Thread:
-    thread = threading.Thread(target=_keep_working, args=(app, stop), name="worker")
+    thread = threading.Thread(target=_keep_working, args=(app, stop), name="supervisor")
     thread.start()
     return thread
 
 
 def _keep_working(app: App, stop: threading.Event) -> None:
-    """Work until stopped; where the engine or the disk lets us down, say so and try again later."""
+    """Work until stopped. A worker that ends for any other reason, a bug included, is followed by another."""
     while not stop.is_set():
-        try:
-            app.worker().run_forever(stop)
-        except VidsearchError as exc:
-            click.echo(f"vidsearch: the worker waits {RETRY_S} s: {exc}", err=True)
-            stop.wait(RETRY_S)
+        worker = threading.Thread(target=_work, args=(app, stop), name="worker")
+        worker.start()
+        worker.join()
+        stop.wait(RETRY_S)
+
+
+def _work(app: App, stop: threading.Event) -> None:
+    try:
+        app.worker().run_forever(stop)
+    except VidsearchError as exc:
+        click.echo(f"vidsearch: the worker waits {RETRY_S} s: {exc}", err=True)

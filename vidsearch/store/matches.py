@@ -93,7 +93,11 @@ class Matches:
         jobs_done: int,
         threshold: float,
     ) -> None:
-        """Keep what a recording's appearances were made with."""
+        """Keep what a recording's appearances were made with: those of other versions or settings are gone now."""
+        self._db.run(
+            "DELETE FROM matched WHERE footage_id = ? AND engine = ? AND (engine_version <> ? OR settings_key <> ?)",
+            (footage_id, engine, version, settings_key),
+        )
         self._db.run(
             "INSERT INTO matched (footage_id, engine, engine_version, settings_key, gallery_revision, jobs_done, "
             "threshold, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "

@@ -133,6 +133,19 @@ class People:
         )
         return {row["face_id"]: (row["person_id"], row["photo_id"], bool(row["weak"])) for row in rows}
 
+    def outdated(self, case_id: str, engine: str, version: str) -> builtins.list[Photo]:
+        """Return the photos whose face another version of an engine holds."""
+        rows = self._db.all(
+            self._db.queries["photos_of_other_versions"], {"case_id": case_id, "engine": engine, "version": version}
+        )
+        return [_photo(row) for row in rows]
+
+    def renew_face(self, photo: Photo, enrolled: EnrolledFace) -> None:
+        """Put the face that today's version of an engine holds for a photo in the place of the older one."""
+        person = self.get(photo.case_id, photo.person_id)
+        self._db.run("DELETE FROM enrolled_faces WHERE photo_id = ? AND engine = ?", (photo.id, enrolled.engine))
+        self._add_face(person, photo.id, enrolled)
+
     # -- parts ---------------------------------------------------------------------------------------------------
 
     def _known_face(self, person: Person, enrolled: EnrolledFace) -> Photo | None:

@@ -10,6 +10,14 @@ LEFT JOIN enrolled_faces AS face ON face.rowid = (
 WHERE photos.person_id = :person_id
 ORDER BY photos.id;
 
+-- photos_of_other_versions: the photos of a case whose face is held by a version of an engine other than this
+SELECT photos.*, face.face_id, face.engine, face.engine_version, face.left, face.top, face.width AS face_width,
+       face.height AS face_height
+FROM enrolled_faces AS face
+JOIN photos ON photos.id = face.photo_id
+WHERE face.case_id = :case_id AND face.engine = :engine AND face.engine_version <> :version
+ORDER BY photos.id;
+
 -- photo_by_id: one photo of a case with the face held for it
 SELECT photos.*, face.face_id, face.engine, face.engine_version, face.left, face.top, face.width AS face_width,
        face.height AS face_height

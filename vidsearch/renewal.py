@@ -1,0 +1,68 @@
+"""After an update of the engine: enrol the kept originals again, because vectors of two versions cannot be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vidsearch.engine import Engine
+from vidsearch.errors import PhotoRefused
+from vidsearch.model import Actor, BoundingBox, FaceDescription, Photo, Picture
+from vidsearch.store import Store
+
+
+class Renewal:
+    """Bring the gallery of a case to the engine's version."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Callable[[], Engine],
+        load_picture: Callable[[Path | bytes, str | None], Picture],
+        photos: Path,
+        sweep: Callable[[], None],
+    ) -> None:
+        """``photos`` keeps the originals; ``sweep`` is Forgetting's."""
+        self._store = store
+        self._engine = engine
+        self._load = load_picture
+        self._photos = photos
+        self._sweep = sweep
+
+    def renew(self, actor: Actor, case_id: str) -> list[Photo]:
+        """Enrol again what an earlier version of the engine holds; return the photos in which it finds no face now."""
+        engine = self._engine()
+        outdated = self._store.people.outdated(case_id, engine.NAME, engine.version)
+        lost = [photo for photo in outdated if not self._renewed(actor, engine, photo)]
+        if outdated:
+            self._sweep()
+        return lost
+
+    def _renewed(self, actor: Actor, engine: Engine, photo: Photo) -> bool:
+        try:
+            picture = self._load(self._photos / photo.sha256[:2] / photo.sha256, photo.name)
+            faces = engine.describe(picture)
+            if not faces or photo.box is None:
+                return False
+            # It was good enough once: a gate that became stricter makes it weak, but does not take it away.
+            enrolled = engine.enrol(photo.case_id, picture, face=_nearest(faces, photo.box), allow_weak=True)
+        except PhotoRefused:
+            return False
+        with self._store.atomic():
+            self._store.people.renew_face(photo, enrolled)
+            self._store.cases.bump_revision(photo.case_id)
+            self._store.audit.record(
+                actor, "photo.renew", str(photo.id), case_id=photo.case_id, engine_version=enrolled.engine_version
+            )
+        return True
+
+
+def _nearest(faces: list[FaceDescription], box: BoundingBox) -> int:
+    """Return the index of the face whose middle is nearest to that of a box."""
+    x, y = box.left + box.width / 2, box.top + box.height / 2
+
+    def away(index: int) -> float:
+        held = faces[index].box
+        return (held.left + held.width / 2 - x) ** 2 + (held.top + held.height / 2 - y) ** 2
+
+    return min(range(len(faces)), key=away)
