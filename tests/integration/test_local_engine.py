@@ -106,6 +106,13 @@ def test_enrolment_takes_tight_grey_crops_that_are_faces(
         assert all(m.similarity < 50 for m in engine.compare("g", ids[name][0], ids[other]))
 
 
+def test_faces_of_group_photos_are_counted(shared_data: Path, tmp_path: Path, models: Path, executor: Lasting) -> None:
+    engine = local_engine(tmp_path, models, executor)
+    folder = shared_data / "compreface" / "embedding-calculator" / "sample_images"
+    for name in ("000_5", "010_2", "011_3", "012_4", "013_4", "014_5", "015_6", "017_0"):
+        assert len(engine.describe(picture(load(folder / f"{name}.jpg")))) == int(name[-1]), name
+
+
 def test_workers_and_order_make_no_difference(tmp_path: Path, models: Path, executor: Lasting, clip: Path) -> None:
     borders = [0, 2_000, 4_000, 6_000, 8_000]
     one = local_engine(tmp_path / "one", models, executor)

@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from vidsearch.engines.local.align import shrunk
-from vidsearch.engines.local.boxes import Box, covered, iou
+from vidsearch.engines.local.boxes import Box, centre, covered, iou
 from vidsearch.engines.local.quiet import quiet
 
 Pixels = NDArray[np.uint8]
@@ -120,6 +120,13 @@ def distinct(faces: Sequence[Found]) -> list[Found]:
     """Return faces without those that repeat a surer one."""
     kept: list[Found] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if not any(iou(face.box, other.box) > 0.35 or covered(face.box, other.box) > 0.6 for other in kept):
+        if not any(_repeats(face, other) for other in kept):
             kept.append(face)
     return kept
+
+
+def _repeats(face: Found, other: Found) -> bool:
+    """Return whether two boxes are one face: no two have their middles within half a face of each other."""
+    (ax, ay), (bx, by) = centre(face.box), centre(other.box)
+    near = max(abs(ax - bx), abs(ay - by)) < 0.5 * min(face.width, other.width)
+    return near or iou(face.box, other.box) > 0.35 or covered(face.box, other.box) > 0.6

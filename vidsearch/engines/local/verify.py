@@ -20,6 +20,12 @@ a true face scores 1.0 ± 0.1 at one of them, and what it does not take for a fa
 _REACH = 2.0
 """Side of the piece shown, in widths of the face."""
 
+_OFF_CENTRE = 0.3
+"""How far from the middle a face may lie, in its widths."""
+
+_STRIDE = 8
+"""Pixels from one score of the detector to the next."""
+
 SURE = 0.5
 """Score from which the second opinion is yes."""
 
@@ -45,5 +51,6 @@ class Verifier:
         scores = self._session.run(None, {"image": image})[0][0, 0]
         # Only a face in the middle counts: a neighbour's face at the edge of the piece says nothing of this one.
         rows, columns = scores.shape
-        middle = scores[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+        reach = round(_OFF_CENTRE * piece.shape[1] / _REACH / _STRIDE)
+        middle = scores[rows // 2 - reach : rows // 2 + reach + 1, columns // 2 - reach : columns // 2 + reach + 1]
         return float(middle.max())
