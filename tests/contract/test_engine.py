@@ -20,9 +20,9 @@ from faces import (
     request,
     scaled,
 )
-from tests.fakes.late_engine import LateEngine
 from footage_maker import crossing
 
+from tests.fakes.late_engine import LateEngine
 from vidsearch.engine import Engine
 from vidsearch.errors import (
     EngineRefused,

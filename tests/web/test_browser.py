@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from web import create_app
 from web.server import make_server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+compute_driver_executable = pytest.importorskip("playwright._impl._driver").compute_driver_executable
 
 pytestmark = pytest.mark.browser
 
@@ -82,6 +84,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, models: Path, astronaut: Path
 def chromium() -> Iterator[playwright.Browser]:
     if not CHROMIUM:
         pytest.skip("no Chromium here; on Debian: apt-get install chromium")
+    driver, *_ = compute_driver_executable()
+    if subprocess.run([driver, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip("playwright's driver does not start; on Debian: apt-get install libatomic1")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
