@@ -144,6 +144,18 @@ def test_every_command_has_help(run):
         assert "Usage:" in run(*words, "--help").stdout
 
 
+@pytest.mark.parametrize("group", ["person", "footage", "models"])
+def test_a_command_without_its_subcommand_shows_its_help_in_lines(run, group):
+    told = run(group, code=2).stderr.splitlines()
+    assert told[0].startswith("Usage: ")
+    assert "Commands:" in told
+
+
+def test_a_folder_without_recordings_is_told_from_one_of_refused_recordings(run, tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    assert f"nothing in {tmp_path} is named like a recording" in run("footage", "add", tmp_path, code=1).stderr
+
+
 def test_doctor_names_a_missing_model_and_the_command(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "vidsearch", "--data", str(tmp_path), "doctor"],

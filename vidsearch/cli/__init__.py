@@ -45,6 +45,9 @@ def main() -> None:
         sys.exit(cli.main(standalone_mode=False))
     except click.exceptions.Exit as exc:
         sys.exit(exc.exit_code)
+    except click.exceptions.NoArgsIsHelpError as exc:
+        print(exc.format_message(), file=sys.stderr)
+        sys.exit(exc.exit_code)
     except click.ClickException as exc:
         where = f" (see `{exc.ctx.command_path} --help`)" if isinstance(exc, click.UsageError) and exc.ctx else ""
         _fail(exc.format_message() + where, exc.exit_code, debug)

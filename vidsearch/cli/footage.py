@@ -47,12 +47,13 @@ def add(
 ) -> None:
     """Add files, or folders with everything in them."""
     with ctx.open() as app:
-        taken = 0
+        tried = taken = 0
         found = app.submission.add(
             app.actor, ctx.case_id, paths, camera=camera, start=start, zone=zone, copy=copy, fps=fps
         )
         for result in found:
             click.echo(plain(_outcome(result)))
+            tried += 1
             taken += result.outcome != "refused"
             if result.footage and result.outcome == "taken":
                 row = app.timeline.one_footage(ctx.case_id, result.footage.id)
@@ -60,7 +61,11 @@ def add(
             for warning in result.warnings:
                 click.echo(plain(f"  note: {warning}"))
     if not taken:
-        raise FootageRefused("no recording was taken; the reasons are above")
+        raise FootageRefused(
+            "no recording was taken; the reasons are above"
+            if tried
+            else f"nothing in {', '.join(map(str, paths))} is named like a recording; name a file to have it tried"
+        )
 
 
 @footage.command("list")

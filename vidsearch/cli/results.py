@@ -13,6 +13,7 @@ import click
 from vidsearch.cli.context import Context, case_option, print_json
 from vidsearch.cli.show import table
 from vidsearch.clock import duration_text
+from vidsearch.model import Footage
 from vidsearch.probing import ProbeResult
 from vidsearch.timeline import AppearanceRow, FootageRow, Query
 
@@ -77,7 +78,7 @@ def _print_table(rows: list[AppearanceRow]) -> None:
         ("from", "to", "person", "camera", "length", "similarity", "seen", "recording"),
         [
             (
-                _clock(row, row.start_time),
+                _clock(row.footage, row.start_time),
                 row.end_time[11:19],
                 row.person,
                 row.camera.name,
@@ -92,9 +93,9 @@ def _print_table(rows: list[AppearanceRow]) -> None:
     )
 
 
-def _clock(row: AppearanceRow, text: str) -> str:
+def _clock(footage: Footage, text: str) -> str:
     """Return a clock time, with a mark where it rests on a guess."""
-    guess = row.footage.start_source == "file_date" or row.footage.facts.estimated_times
+    guess = footage.start_source == "file_date" or footage.facts.estimated_times
     return text.replace("T", " ") + (" ?" if guess else "")
 
 
@@ -102,11 +103,11 @@ def _print_coverage(rows: list[FootageRow], found: int) -> None:
     """Say what the answer rests on: also an empty one is an answer only for what was examined."""
     length = sum(row.footage.facts.duration_ms for row in rows)
     examined = sum(row.examined_ms for row in rows)
-    share = 100 * examined / length if length else 0
+    share = 100 * examined // length if length else 0
     rows_text = f"{len(rows)} recording{'s' * (len(rows) != 1)}"
     click.echo(
         f"{found} appearance{'s' * (found != 1)}; {duration_text(examined)} of {duration_text(length)} "
-        f"({share:.0f} %) examined in {rows_text}. A match is a lead to check, never proof."
+        f"({share} %) examined in {rows_text}. A match is a lead to check, never proof."
     )
     if examined < length:
         click.echo("`vidsearch footage list` shows what was not examined, and why.")
@@ -144,7 +145,7 @@ def probe(ctx: Context, photo: Path, face: int | None, threshold: float | None, 
         ("from", "camera", "length", "similarity", "recording"),
         [
             (
-                sighting.start_time.replace("T", " "),
+                _clock(sighting.footage, sighting.start_time),
                 sighting.camera.name,
                 duration_text(sighting.end_ms - sighting.start_ms),
                 f"{sighting.similarity:.1f}",
