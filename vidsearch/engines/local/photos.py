@@ -121,15 +121,15 @@ def readable(found: PhotoFace) -> bool:
 def gate(found: PhotoFace) -> PhotoRefused | None:
     """Return why a face is not good enough to be enrolled, or None."""
     face = found.described
+    or_weak = ", or enrol it as weak" if readable(found) else ""
     if face.face_px < LEAST_PX:
         return FaceTooSmall(
-            f"the face is {face.face_px} px wide; at least {LEAST_PX} are needed: "
-            "use a larger picture, or enrol it as weak"
+            f"the face is {face.face_px} px wide; at least {LEAST_PX} are needed: use a larger picture{or_weak}"
         )
     if face.sharpness < LEAST_SHARPNESS or not found.sure:
         return FaceTooBlurred(
             f"the face is too blurred (sharpness {face.sharpness:.1f}; at least {LEAST_SHARPNESS:.1f} is needed): "
-            "use a sharper picture, or enrol it as weak"
+            f"use a sharper picture{or_weak}"
         )
     return None
 
