@@ -38,6 +38,29 @@ def parse_instant(text: str, zone: str) -> int:
     return _instant(_parsed(text), zone)
 
 
+def parse_end(text: str, zone: str) -> int:
+    """Return the instant a period ends at: as ``parse_instant``, but a bare date means the end of that day."""
+    when = _parsed(text)
+    if re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", text.strip()):
+        when += timedelta(days=1)
+    return _instant(when, zone)
+
+
+def period(from_: str | None, to: str | None, zone: str) -> tuple[int | None, int | None]:
+    """Return a period's instants, None where it is open. Raises UsageError, also where it ends before it begins."""
+    begin = parse_instant(from_, zone) if from_ else None
+    end = parse_end(to, zone) if to else None
+    if begin is not None and end is not None and begin >= end:
+        raise UsageError(f"the period from {from_} to {to} is empty: it ends before it begins")
+    return begin, end
+
+
+def is_left_out(text: str, zone: str) -> bool:
+    """Whether a local time never was, because summer time began. False for a text with an offset. Raises UsageError."""
+    when = _parsed(text)
+    return when.tzinfo is None and wall_clock(_instant(when, zone), zone).replace(tzinfo=None) != when
+
+
 def is_ambiguous(text: str, zone: str) -> bool:
     """Tell whether a local time happened twice in a zone. With an offset it never did. Raises UsageError."""
     return _happened_twice(_parsed(text), zone)

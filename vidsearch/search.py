@@ -300,8 +300,5 @@ class Search:
 def _period(footage: Footage, camera: Camera, from_: str | None, to: str | None) -> tuple[float, float]:
     """Return a wall-clock period in milliseconds of the recording."""
     zero = footage.start_ms + camera.clock_offset_ms
-    begin = clock.parse_instant(from_, camera.zone) - zero if from_ else float("-inf")
-    end = clock.parse_instant(to, camera.zone) - zero if to else float("inf")
-    if begin >= end:
-        raise UsageError(f"the period from {from_} to {to} is empty")
-    return begin, end
+    begin, end = clock.period(from_, to, camera.zone)
+    return begin - zero if begin is not None else float("-inf"), end - zero if end is not None else float("inf")

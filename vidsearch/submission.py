@@ -178,6 +178,8 @@ class Submission:
     ) -> FootageResult:
         if not _is_text(str(path)):
             return FootageResult(path, "refused", "its name is not valid text (UTF-8) and cannot be kept; rename it")
+        if not path.exists():
+            return FootageResult(path, "refused", "there is no such file or folder: check the path")
         try:
             facts = self._media.probe(path, fps=fps)
             key = self._media.fingerprint(path)
@@ -188,7 +190,7 @@ class Submission:
             return FootageResult(path, "refused", f"cannot be read: {exc.strerror or exc}")
         known = self._store.footage.by_key(case_id, key)
         if known:
-            return self._again(actor, known, path)
+            return self._again(actor, known, path, start, zone)
         if copy:
             path = self._copy(path, key)
             found = path.stat()
@@ -213,14 +215,42 @@ class Submission:
             self._store.audit.record(
                 actor, "footage.add", str(footage.id), case_id=case_id, key=key, camera=source.name, copied=copy
             )
-        warnings = [warning for warning in (facts.warning, begin.warning, _ambiguous(start, source)) if warning]
+        warnings = [warning for warning in (facts.warning, begin.warning, *_doubtful(start, source)) if warning]
         return FootageResult(path, "taken", "", footage, warnings)
 
-    def _again(self, actor: Actor, known: Footage, path: Path) -> FootageResult:
+    def _again(self, actor: Actor, known: Footage, path: Path, start: str | None, zone: str | None) -> FootageResult:
+        if start or zone:
+            return self._corrected(actor, known, path, start, zone)
         if self._is_there(known) or Path(known.path) == path:
             return FootageResult(path, "known", f"the same recording is there already, as {known.id}", known)
         self._set_source(actor, known, path)
         return FootageResult(path, "known", f"this is recording {known.id}, which had moved; it is found again", known)
+
+    def _corrected(
+        self, actor: Actor, known: Footage, path: Path, start: str | None, zone: str | None
+    ) -> FootageResult:
+        """Correct the clock of a recording that is there already, and the zone of its camera."""
+        with self._store.atomic():
+            if zone:
+                self._store.footage.set_camera(known.camera_id, zone=zone)
+            camera = self._store.footage.camera(known.case_id, known.camera_id)
+            begin = clock.resolve_start(path, known.facts, known.mtime_ns // 1_000_000, start, camera.zone)
+            self._store.footage.set_start(known.id, begin.start_ms, begin.source)
+            self._store.audit.record(
+                actor,
+                "footage.clock",
+                str(known.id),
+                case_id=known.case_id,
+                old_start_ms=known.start_ms,
+                start_ms=begin.start_ms,
+                source=begin.source,
+                zone=camera.zone,
+            )
+        footage = self._store.footage.get(known.case_id, known.id)
+        shown = clock.iso(begin.start_ms, camera.zone)
+        warnings = [warning for warning in (begin.warning, *_doubtful(start, camera)) if warning]
+        reason = f"the same recording is there already, as {known.id}; it now begins {shown}"
+        return FootageResult(path, "known", reason, footage, warnings)
 
     def _copy(self, path: Path, key: str) -> Path:
         target = self._copies / f"{key}{path.suffix.lower()}"
@@ -273,10 +303,16 @@ def _files_under(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _ambiguous(start: str | None, camera: Camera) -> str | None:
+def _doubtful(start: str | None, camera: Camera) -> list[str]:
+    """Say where a start that was given is two instants, or none."""
     if start and clock.is_ambiguous(start, camera.zone):
-        return (
+        return [
             f"{start} happened twice in {camera.zone}, when summer time ended; "
             "the first is taken: give an offset to choose"
-        )
-    return None
+        ]
+    if start and clock.is_left_out(start, camera.zone):
+        return [
+            f"{start} never was in {camera.zone}, because summer time began; "
+            f"{clock.iso(clock.parse_instant(start, camera.zone), camera.zone)} is taken"
+        ]
+    return []

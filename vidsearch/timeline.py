@@ -197,6 +197,12 @@ class Timeline:
         ]
         return sorted(rows, key=lambda row: (row.camera.name, row.footage.start_ms, row.footage.id))
 
+    def coverage(self, case_id: str, query: Query) -> list[FootageRow]:
+        """Return the recordings that a query's answer rests on: of its cameras, with something in its period."""
+        cameras = {self._store.footage.camera_by_name(case_id, name).id for name in query.cameras} | {*query.camera_ids}
+        rows = [row for row in self.footage(case_id) if not cameras or row.camera.id in cameras]
+        return [row for row in rows if _overlaps(row, *clock.period(query.from_, query.to, row.camera.zone))]
+
     def one_footage(self, case_id: str, footage_id: int) -> FootageRow:
         """Return one recording. Raises UnknownRecord."""
         engine, version, key = self._current()
@@ -264,12 +270,13 @@ class Timeline:
             *(self._store.footage.camera_by_name(case_id, name) for name in query.cameras),
         ]
         zone = cameras[0].zone if len(cameras) == 1 else self._zone(case_id)
+        begin, end = clock.period(query.from_, query.to, zone)
         return {
             "person_ids": people or None,
             "camera_ids": [camera.id for camera in cameras] or None,
             "footage_id": query.footage_id,
-            "from_ms": clock.parse_instant(query.from_, zone) if query.from_ else None,
-            "to_ms": clock.parse_instant(query.to, zone) if query.to else None,
+            "from_ms": begin,
+            "to_ms": end,
             "weak": query.weak,
             "min_similarity": query.min_similarity,
             "limit": query.limit,
@@ -296,6 +303,11 @@ class Timeline:
             names = ", ".join(sorted(p.name for p in self._store.people.list(case_id))) or "none"
             raise UnknownRecord(f"nobody is called '{name}'; enrolled are: {names}")
         return person.id
+
+
+def _overlaps(row: FootageRow, begin: int | None, end: int | None) -> bool:
+    zero = row.footage.start_ms + row.camera.clock_offset_ms
+    return (end is None or zero < end) and (begin is None or zero + row.footage.facts.duration_ms > begin)
 
 
 def _footage_row(

@@ -176,3 +176,17 @@ def test_changed_content_gets_no_hash(app, recording):
     recording.write_bytes(b"0" * result.footage.size)
     app.submission.hash_pending(lambda: False)
     assert app.store.footage.get(DEFAULT_CASE, result.footage.id).sha256 is None
+
+
+def test_a_wrong_clock_is_corrected_by_adding_again(app, recording):
+    (first,) = add(app, recording, zone="Europe/Paris")
+    (again,) = add(app, recording, start="2026-11-03T09:00:00", zone="Asia/Kolkata")
+    assert again.outcome == "known"
+    row = app.timeline.one_footage(DEFAULT_CASE, first.footage.id)
+    assert (row.start_time, row.footage.start_source) == ("2026-11-03T09:00:00+05:30", "user")
+    assert app.store.audit.entries()[-1].action == "footage.clock"
+
+
+def test_an_hour_left_out_is_said(app, recording):
+    (result,) = add(app, recording, start="2026-03-29T02:30", zone="Europe/Paris")
+    assert any("never was" in warning for warning in result.warnings)

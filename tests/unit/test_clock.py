@@ -258,3 +258,13 @@ def test_at_last_the_files_date_is_a_guess_and_says_so():
     assert found.warning is not None
     assert "guess" in found.warning
     assert "--start" in found.warning
+
+
+def test_a_period_ends_with_the_day_that_its_last_date_names():
+    day = 24 * 3_600_000
+    begin, end = clock.period("2026-11-18", "2026-11-18", "UTC")
+    assert end - begin == day
+    assert clock.period("2026-11-18", "2026-11-18T12:00", "UTC")[1] - begin == day // 2
+    assert clock.period(None, None, "UTC") == (None, None)
+    with pytest.raises(UsageError, match="empty"):
+        clock.period("2026-11-20", "2026-11-19", "UTC")

@@ -50,7 +50,11 @@ class Context:
 
         # Whatever is written from here on may show or describe a face: only its user may read it.
         os.umask(0o077)
-        app = open_app(self.settings(**flags), actor=self.actor)
+        settings = self.settings(**flags)
+        new = not settings.database.exists()
+        app = open_app(settings, actor=self.actor)
+        if new:
+            click.echo(f"vidsearch: {settings.data} is a new, empty data folder", err=True)
         try:
             app.store.cases.get(self.case_id)
         except VidsearchError:

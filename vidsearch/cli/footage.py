@@ -60,6 +60,8 @@ def add(
                 click.echo(plain(f"  {_facts(row)}"))
             for warning in result.warnings:
                 click.echo(plain(f"  note: {warning}"))
+        if start and taken > 1:
+            click.echo(f"note: all {taken} begin at {start}; give --start to one at a time where they do not")
     if not taken:
         raise FootageRefused(
             "no recording was taken; the reasons are above"

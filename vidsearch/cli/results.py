@@ -50,7 +50,7 @@ def matches(
     query = Query(people=people, cameras=cameras, from_=from_, to=to, min_similarity=min_similarity, weak=weak)
     with ctx.open() as app:
         rows = app.timeline.appearances(ctx.case_id, query)
-        coverage = app.timeline.footage(ctx.case_id) if not (as_json or as_csv) else []
+        coverage = app.timeline.coverage(ctx.case_id, query) if not (as_json or as_csv) else []
     if as_json:
         print_json([row.as_json() for row in rows])
     elif as_csv:

@@ -79,7 +79,9 @@ def _announce(app: App, plan: Plan, yes: bool) -> None:
             f"recording {footage.id} is not there ({plain(footage.path)}): attach its drive or relink it", err=True
         )
     if not plan.pieces:
-        click.echo("nothing new to analyse" if not plan.rematch else "matching what was analysed before")
+        empty = "there are no recordings yet; add some with `vidsearch footage add`"
+        nothing = "nothing new to analyse" if app.store.footage.list(plan.case_id) else empty
+        click.echo("matching what was analysed before" if plan.rematch else nothing)
         return
     done_at = datetime.datetime.now().astimezone() + datetime.timedelta(seconds=plan.expected_s)
     click.echo(
@@ -162,6 +164,6 @@ def _conclude(app: App, ctx: Context, plan: Plan, job_ids: list[int]) -> None:
             f"{failed} of {len(job_ids)} pieces could not be searched: {'; '.join(progress.errors)}"
         )
     if plan.unavailable and not plan.pieces:
-        raise SourceUnavailable(
-            f"{len(plan.unavailable)} recordings are not there; run `vidsearch footage relink FOLDER`"
-        )
+        gone = len(plan.unavailable)
+        are = "recording is" if gone == 1 else "recordings are"
+        raise SourceUnavailable(f"{gone} {are} not there; run `vidsearch footage relink FOLDER`")

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from functools import cache
 from multiprocessing.connection import wait
 from multiprocessing.synchronize import Event
@@ -32,6 +32,17 @@ class WorkerPool(ProcessPoolExecutor):
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
         super().__init__(workers, mp_context=context, initializer=start_worker, initargs=(self._stop,))
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand out work; may start a process, which takes over from here that Ctrl-C is not for it."""
+        if threading.current_thread() is not threading.main_thread():
+            return super().submit(fn, *args, **kwargs)
+        # A handler set in the process itself would come too late for a Ctrl-C while it still imports.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Stop the workers."""

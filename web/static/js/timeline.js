@@ -43,12 +43,20 @@ async function load(first) {
   // Room for half a face at either end.
   const room = Math.max(((to - from) * 30) / Math.max(200, lanes.plot.clientWidth), 500);
   whole = { from: from - room, to: to + room };
-  view = (first ? fromAddress() : view) ?? { ...whole };
+  view = (first ? fromAddress() : view) ?? seen() ?? { ...whole };
   zone.textContent = `Times in ${data.zone.replace(/^Etc\//, "")}`;
   lanes.body.setAttribute("aria-label", `Lanes by ${data.by}. Arrow keys move, plus and minus zoom, 0 shows everything, brackets choose the appearance before and after. The table below lists the same.`);
   overview.load(data, whole);
   lanes.load(data, clock);
   show(view.from, view.to, { quiet: first && !fromAddress() });
+}
+
+// Where the appearances are, when that is a small part of it all: a file with a wrong date must not hide them.
+function seen() {
+  if (!data.start.length) return null;
+  const from = data.start.reduce((a, b) => Math.min(a, b)), to = data.end.reduce((a, b) => Math.max(a, b));
+  const room = Math.max((to - from) * 0.06, 5000);
+  return to - from < (whole.to - whole.from) / 8 ? { from: from - room, to: to + room } : null;
 }
 
 function fromAddress() {
