@@ -235,3 +235,14 @@ def test_a_jpeg_is_written_and_shrunk():
     grey = cv2.cvtColor(QUARTERS, cv2.COLOR_RGB2GRAY)
     assert load_picture(encode_jpeg(grey)).pixels.shape == (48, 64, 3)
     assert load_picture(encode_jpeg(QUARTERS[:1], max_side=8)).pixels.shape == (1, 8, 3)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_whole_jpeg_is_read_as_pillow_reads_it(mode: str) -> None:
+    noise = np.random.default_rng(5).integers(0, 255, (61, 83, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(stream, "JPEG", quality=80)
+    expected = np.asarray(Image.open(io.BytesIO(stream.getvalue())).convert("RGB"))
+    assert np.array_equal(load_picture(stream.getvalue()).pixels, expected)
+    with pytest.raises(NotAnImage):
+        load_picture(stream.getvalue()[:-300])

@@ -130,6 +130,10 @@ def _decode(content: bytes) -> NDArray[np.uint8]:
             if width * height > MAX_PIXELS:
                 raise ImageTooLarge(f"{width} × {height} pixels are too many: export it at under 100 megapixels")
             turn = _TURNS.get(_orientation(image))
+            if turn is None and image.format == "JPEG" and image.mode in ("RGB", "L"):
+                pixels = _whole_jpeg(content)
+                if pixels is not None:
+                    return pixels
             image.load()
             upright = image.transpose(turn) if turn is not None else image
             return _rgb(upright)
@@ -141,6 +145,18 @@ def _decode(content: bytes) -> NDArray[np.uint8]:
         raise ImageTooLarge("the picture needs more memory than there is: export it smaller") from exc
     except _BROKEN as exc:
         raise NotAnImage(f"the picture is damaged or cut off ({_first_line(exc)}): export or copy it again") from exc
+
+
+def _whole_jpeg(content: bytes) -> NDArray[np.uint8] | None:
+    """Return a JPEG that is not cut off as RGB, or None: the same pixels as Pillow's, in half the time.
+
+    OpenCV shows what there is of a picture that is cut off; the end marker tells, for the data has none in it.
+    """
+    if b"\xff\xd9" not in content[-64:]:
+        return None
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    return None if pixels is None else np.asarray(pixels, np.uint8)
 
 
 def _orientation(image: Image.Image) -> int:
