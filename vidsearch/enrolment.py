@@ -208,16 +208,18 @@ class Enrolment:
         person = self._store.people.by_name(case_id, name)
         mine = [f for f, (owner, _, _) in owners.items() if person and owner == person.id and f != enrolled.face_id]
         theirs = [f for f, (owner, _, _) in owners.items() if not (person and owner == person.id)]
+        # Asked once for all: the engine reads the whole gallery for each question.
+        alike = engine.compare(case_id, enrolled.face_id, [*mine, *theirs])
         doubts, disagrees = [], None
         if mine:
-            best = max(match.similarity for match in engine.compare(case_id, enrolled.face_id, mine))
+            best = max(match.similarity for match in alike[: len(mine)])
             if best < DISAGREES_BELOW:
                 disagrees = best
                 doubts.append(
                     f"looks unlike the other photos of {name} (similarity {best:.0f}): is it the same person?"
                 )
         if theirs:
-            like = max(engine.compare(case_id, enrolled.face_id, theirs), key=lambda match: match.similarity)
+            like = max(alike[len(mine) :], key=lambda match: match.similarity)
             if like.similarity >= RESEMBLES_FROM:
                 other = self._store.people.get(case_id, owners[like.face_id][0]).name
                 doubts.append(f"{_like(other)}similarity {like.similarity:.0f}): is the name right?")
