@@ -122,7 +122,7 @@ def _work(app: App, ctx: Context, plan: Plan, job_ids: list[int], show: _Show) -
     """Run the jobs in this process, or wait for whoever runs them; pause on Ctrl-C."""
     worker = app.worker(threshold=plan.threshold, on_found=show.found)
     left = threading.Event()
-    with SearchProgress(plan.total_ms) as bar:
+    with SearchProgress(plan.total_ms, plan.expected_s) as bar:
         show.bar = bar
         watcher = threading.Thread(target=_watch, args=(app, ctx.case_id, job_ids, worker, bar, left), daemon=True)
         watcher.start()

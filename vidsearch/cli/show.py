@@ -96,9 +96,10 @@ class Counter:
 class SearchProgress:
     """Rate, share and time left of a running search, with lines for what is found."""
 
-    def __init__(self, total_ms: int) -> None:
-        """``total_ms`` is the length of recording to analyse."""
+    def __init__(self, total_ms: int, expected_s: float) -> None:
+        """``total_ms`` is the length of recording to analyse; ``expected_s`` is believed until a piece is done."""
         self._total = max(1, total_ms)
+        self._expected = expected_s
         self._begun = time.monotonic()
         self._said = self._begun
         self._live = sys.stdout.isatty()
@@ -135,8 +136,9 @@ class SearchProgress:
         """Show how much is done."""
         passed = time.monotonic() - self._begun
         rate = done_ms / 1000 / passed if passed else 0.0
-        left = (self._total - done_ms) / 1000 / rate if rate else None
-        words = f"{rate:.1f} x real time", f"{clock_text(left)} left" if left is not None else ""
+        left = (self._total - done_ms) / 1000 / rate if rate else self._expected - passed
+        speed = f"{rate:.1f} x real time" if rate else f"first pieces, {clock_text(passed)} so far"
+        words = speed, f"{clock_text(left)} left" if left > 0 else ""
         if self._live:
             self._bar.update(self._task, completed=done_ms, rate=words[0], left=words[1])
         elif time.monotonic() - self._said >= PLAIN_EVERY_S:
