@@ -284,7 +284,7 @@ class Search:
         work = float(sum(job.end_ms - job.start_ms for job in [*plan.resumed, *plan.waiting]))
         for footage, pieces in plan.segments:
             size = footage.facts.width * footage.facts.height / FULL_HD
-            work += sum(piece.end_ms - piece.start_ms for piece in pieces) * (1.0 if speed else max(0.1, size))
+            work += sum(piece.end_ms - piece.start_ms for piece in pieces) * (1.0 if speed else 0.25 + 0.75 * size)
         expected = START_S + (work / 1000 / (speed or SPEED_GUESS)) / max(1, min(self._cores, plan.pieces))
         disk = round(self._bytes_per_hour(plan.case_id) * plan.total_ms / 3_600_000)
         return replace(plan, expected_s=expected, disk_bytes=disk)
