@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("vidsearch", "web")
 
-PURE = {"model", "states", "errors", "settings", "engine", "clock"}
+PURE = {"model", "states", "errors", "settings", "engine", "clock", "cuts"}
 ADAPTERS = {"engines", "store", "media", "aws"}
 DOORS = {"cli", "__main__"}
 

@@ -54,6 +54,7 @@ class Capabilities:
     pictures: bool = False
     """``picture`` keeps a crop and a frame of every track."""
     priced: bool = False
+    """What it does costs money: nothing is asked of it twice, and nothing before somebody has agreed to the price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ class RunRequest:
     end_ms: int
     gallery: str | None = None
     """Only for engines without ``analysis``."""
-    threshold: float | None = None
+    spans: tuple[tuple[int, int], ...] | None = None
+    """The only parts worth looking at, in order and inside [start_ms, end_ms); None means all of it. An engine accounts
+    for the rest as skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,13 @@ class Engine(ABC):
     default_threshold: float
     floor_similarity: float
     """Matches below this are never reported, whatever the threshold."""
+    agreeing_shots: int = 2
+    """Independent shots of a track that must agree before it gets a name."""
+
+    @property
+    def gallery_version(self) -> str:
+        """What ``EnrolledFace.engine_version`` says of faces enrolled now: changes when they must be enrolled again."""
+        return self.version
 
     # -- photos --------------------------------------------------------------------------------------------------
 
@@ -151,9 +161,22 @@ class Engine(ABC):
 
     # -- footage -------------------------------------------------------------------------------------------------
 
+    def prepare(self, request: RunRequest, token: str) -> None:
+        """Make what ``upload`` sends away, where something must be made. Safe to repeat.
+
+        Raises a FootageRefused, SourceUnavailable, DiskFull or FFmpegFailed where it cannot be made.
+        """
+
+    def upload(self, request: RunRequest, token: str) -> None:
+        """Send the footage to where the engine reads it. Safe to repeat: goes on where it was cut short."""
+
     @abstractmethod
     def start(self, request: RunRequest, token: str) -> str:
-        """Start a run and return its reference. The same token gives the same run, also after a crash."""
+        """Start a run and return its reference. The same token gives the same run, also after a crash.
+
+        Does what ``prepare`` and ``upload`` do where they were not called. Raises EngineBusy where the engine takes no
+        more runs at the moment: the same call is made again later.
+        """
 
     @abstractmethod
     def completions(self, wait_s: float) -> list[Completion]:
@@ -161,7 +184,10 @@ class Engine(ABC):
 
     @abstractmethod
     def acknowledge(self, completion: Completion) -> None:
-        """Say that a completion's results are in the store. Only then is it not delivered again."""
+        """Say that a completion's results are in the store. Only then is it not delivered again.
+
+        Temporary copies that the engine keeps for the run go.
+        """
 
     @abstractmethod
     def results(self, run_ref: str, cursor: str | None = None) -> Page:
@@ -172,7 +198,10 @@ class Engine(ABC):
         """Stop a run where possible. No completion need follow. Unknown runs are no error."""
 
     def progress(self, run_ref: str) -> float | None:
-        """Return the share done of a running run, 0 to 1, or None where the engine does not know."""
+        """Return the share done of a run, 0 to 1, or None where the engine does not know.
+
+        Until a run has a reference, its token stands for it.
+        """
         return None
 
     @property

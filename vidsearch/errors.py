@@ -19,7 +19,15 @@
     ├── UnknownRecord                   no such person, footage, case, job …
     ├── EngineError                     an engine could not do its work
     │   ├── EngineRefused
-    │   └── ModelMissing
+    │   ├── EngineBusy              takes no more work at the moment; asked again later, no job fails for it
+    │   ├── ModelMissing
+    │   └── AwsError                Amazon could not be used, or said no
+    │       ├── AwsNotSetUp
+    │       ├── AwsUnreachable
+    │       ├── AwsDenied
+    │       ├── AwsNotFound
+    │       ├── AwsRefused
+    │       └── AwsThrottled
     ├── FFmpegFailed
     ├── StoreError
     │   ├── DatabaseTooNew
@@ -145,6 +153,45 @@ class EngineRefused(EngineError):
 
 class ModelMissing(EngineError):
     """A model is not installed; run `vidsearch models install`."""
+
+
+class EngineBusy(EngineError):
+    """The engine takes no more work at the moment."""
+
+
+class AwsError(EngineError):
+    """Amazon could not do what was asked."""
+
+    code = ""
+    """The service's own word for the error, such as ``AccessDeniedException``."""
+
+    def __init__(self, message: str | None = None, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AwsNotSetUp(AwsError):
+    """vidsearch does not know its AWS resources; run `python setup_aws.py`, or write them to aws.toml."""
+
+
+class AwsUnreachable(AwsError):
+    """Amazon cannot be reached; check the network and the region, and run the same command again."""
+
+
+class AwsDenied(AwsError):
+    """Amazon refused the credentials, or they lack a permission."""
+
+
+class AwsNotFound(AwsError):
+    """Amazon has no such resource."""
+
+
+class AwsRefused(AwsError):
+    """Amazon refused the request."""
+
+
+class AwsThrottled(AwsError):
+    """Amazon asks to slow down; try again in a minute."""
 
 
 class FFmpegFailed(VidsearchError):

@@ -1,4 +1,4 @@
-"""Settings: every default once. ``DIR/settings.toml`` < ``VIDSEARCH_*`` environment < flag."""
+"""Settings: every default once. ``DIR/aws.toml`` < ``DIR/settings.toml`` < ``VIDSEARCH_*`` environment < flag."""
 
 from __future__ import annotations
 
@@ -19,8 +19,29 @@ MERGE_GAP_MS = 2_000
 """Tracks of one person on one camera at most this far apart are one appearance."""
 
 
-_LIMITS = {"cores": (0, 4096), "sample_fps": (0.1, 240), "threshold_local": (0, 100), "lease_s": (5, 86_400)}
+AWS_FILE = "aws.toml"
+"""Written by ``setup_aws.py`` into the data folder; a person's own choices go to ``settings.toml``, which wins."""
+
+MODES = ("full", "active", "tracks")
+"""How footage is searched on Rekognition: all of it, only the parts in which somebody may be, or by the best pictures
+of the tracks that the local engine finds."""
+
+_LIMITS = {
+    "cores": (0, 4096),
+    "sample_fps": (0.1, 240),
+    "threshold_local": (0, 100),
+    "threshold_rekognition": (0, 100),
+    "lease_s": (5, 86_400),
+    "rekognition_max_jobs": (1, 1000),
+    "rekognition_max_bytes": (1_000_000, 1 << 40),
+    "rekognition_max_hours": (0.01, 24),
+    "rekognition_deadline_s": (1, 604_800),
+    "active_pad_s": (0, 60),
+}
 """Least and most of the numbers among the settings."""
+
+_WORDS = {"rekognition_mode": MODES, "aws_results": ("rekognition", "lambda")}
+"""The words that a setting may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +71,41 @@ class Settings:
     """A site's own ONNX embedder instead of the installed one (path), or empty."""
     log_level: str = "warning"
 
+    aws_region: str = ""
+    """Region of bucket, topic, queue and Rekognition; all four must share it."""
+    aws_profile: str = ""
+    """Profile of the AWS credentials; empty takes boto3's usual chain."""
+    aws_bucket: str = ""
+    """Bucket that footage is uploaded to while it is searched."""
+    aws_topic_arn: str = ""
+    """SNS topic to which Rekognition says that a job is done."""
+    aws_queue_url: str = ""
+    """SQS queue subscribed to the topic."""
+    aws_role_arn: str = ""
+    """Role that Rekognition takes to publish to the topic."""
+    aws_kms_key: str = ""
+    """KMS key (ARN) for what is uploaded; empty uses the bucket's own encryption."""
+    aws_prefix: str = "vidsearch"
+    """Begins the names of collections and of objects in the bucket."""
+    aws_results: str = "rekognition"
+    """Where results are read: ``rekognition`` pages them, ``lambda`` reads what the Lambda function stored."""
+    rekognition_mode: str = "full"
+    """``full``, ``active`` or ``tracks``: see MODES."""
+    threshold_rekognition: float = 0.0
+    """Similarity from which Rekognition's matches count; 0 takes the one of the case's purpose."""
+    rekognition_max_jobs: int = 15
+    """StartFaceSearch jobs open at once, of the 20 that an account may have."""
+    rekognition_max_bytes: int = 8_000_000_000
+    """Recordings larger than this are split. AWS takes 10 GB today, and took 8 GB before."""
+    rekognition_max_hours: float = 6.0
+    """Recordings longer than this are split."""
+    rekognition_deadline_s: int = 900
+    """When no word of a job has come for so long, and for as long as its footage lasts, Rekognition itself is asked."""
+    rekognition_keep_segments: bool = False
+    """Leave what was uploaded in the bucket when its job is done."""
+    active_pad_s: float = 3.0
+    """Seconds before and after a face that ``active`` searches as well."""
+
     @property
     def database(self) -> Path:
         """The application's database."""
@@ -64,6 +120,11 @@ class Settings:
     def local_engine(self) -> Path:
         """Biometric data of the local engine, in a folder of its own."""
         return self.data / "local-engine"
+
+    @property
+    def rekognition(self) -> Path:
+        """What the Rekognition engine keeps: its runs, and files on their way to the bucket."""
+        return self.data / "rekognition"
 
     @property
     def clips(self) -> Path:
@@ -85,7 +146,11 @@ def load_settings(data: str | Path | None = None, env: Mapping[str, str] | None 
     folder = Path(data or env.get("VIDSEARCH_DATA") or platformdirs.user_data_dir(APP, appauthor=False))
     models = Path(env.get("VIDSEARCH_MODELS") or Path(platformdirs.user_cache_dir(APP, appauthor=False)) / "models")
     settings = Settings(data=folder.expanduser().absolute(), models=models.expanduser().absolute())
-    values = {**_from_file(settings.data / "settings.toml"), **_from_env(env)}
+    values = {
+        **_from_file(settings.data / AWS_FILE),
+        **_from_file(settings.data / "settings.toml"),
+        **_from_env(env),
+    }
     values.update({name: value for name, value in flags.items() if value is not None})
     return replace(settings, **_typed(values))
 
@@ -114,7 +179,13 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, (low, high) in _LIMITS.items():
         if not low <= typed.get(name, low) <= high:
             raise UsageError(f"setting '{name}' cannot be {typed[name]:g}; it is {low:g} to {high:g}")
+    for name, words in _WORDS.items():
+        if typed.get(name, words[0]) not in words:
+            raise UsageError(f"setting '{name}' cannot be {typed[name]!r}; it is one of {', '.join(words)}")
     return typed
+
+
+_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 def _convert(name: str, kind: str, value: Any) -> Any:
@@ -123,6 +194,8 @@ def _convert(name: str, kind: str, value: Any) -> Any:
             return Path(value).expanduser().absolute()
         if kind.startswith("tuple"):
             return tuple(value.split(os.pathsep)) if isinstance(value, str) else tuple(value)
+        if kind == "bool":
+            return value if isinstance(value, bool) else _TRUTH[str(value).lower()]
         return {"int": int, "float": float, "str": str}[kind](value)
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, KeyError) as exc:
         raise UsageError(f"setting '{name}' cannot be {value!r}") from exc
