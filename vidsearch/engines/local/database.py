@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidsearch.errors import DatabaseTooNew, DatabaseUnusable, DiskFull, EngineError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE faces (
@@ -62,7 +62,8 @@ CREATE TABLE pieces (                 -- tracks within one range: those of one r
     previous TEXT,                    -- the piece it goes on from
     root TEXT NOT NULL,               -- the first piece of the chain
     shots BLOB NOT NULL,              -- (ms int64, px float32, quality float32) for each vector
-    vectors BLOB NOT NULL             -- float32
+    vectors BLOB NOT NULL,            -- float32
+    path BLOB NOT NULL DEFAULT x''    -- (ms after range_start uint32, box in 65535ths 4 × uint16) for each sighting
 ) WITHOUT ROWID;
 CREATE INDEX pieces_by_root ON pieces (footage, version, root, start_ms);
 CREATE INDEX pieces_by_previous ON pieces (previous);
@@ -101,6 +102,8 @@ class Database:
                         db.execute(statement)
             if version == 1:
                 db.execute("ALTER TABLE faces ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0")
+            if version in (1, 2):
+                db.execute("ALTER TABLE pieces ADD COLUMN path BLOB NOT NULL DEFAULT x''")
             if version < SCHEMA_VERSION:
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

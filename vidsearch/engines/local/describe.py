@@ -117,6 +117,7 @@ class Describer:
             shot_px=np.array([shot.width for shot in sure], np.float32),
             shot_quality=np.array([shot.quality for shot in sure], np.float32),
             vectors=part.vectors,
+            path=tuple(_sighting(s, size) for s in inside),
             face_jpeg=_jpeg(best.piece) if sure else b"",
             frame_jpeg=_jpeg(best.frame) if sure and best.frame is not None else b"",
         )

@@ -18,9 +18,18 @@ from vidsearch.engines.local.runs import Runs
 from vidsearch.engines.local.similarity import Scale, distances
 from vidsearch.engines.local.vectors import Range, Vectors
 from vidsearch.errors import UnknownRecord
-from vidsearch.model import EnrolledFace, ExaminedSpan, FaceDescription, Picture, ProbeMatch, TrackMatch
+from vidsearch.model import (
+    BoundingBox,
+    EnrolledFace,
+    ExaminedSpan,
+    FaceDescription,
+    Picture,
+    ProbeMatch,
+    TrackMatch,
+)
 
 if TYPE_CHECKING:
+    from vidsearch.engines.local.photos import FacePoints
     from vidsearch.engines.local.studio import Studio
 
 REVISION = 1
@@ -133,6 +142,20 @@ class LocalEngine(Engine):
             raise UnknownRecord(f"the gallery has no face '{unknown}'")
         return self._compared(known[face_id], [known[name] for name in others])
 
+    def points(self, picture: Picture) -> list[FacePoints | None]:
+        """Return where eyes and nose are, for each face of ``describe``; None where the detector does not tell."""
+        return [face.points for face in self._studio.faces_of(picture)]
+
+    def likeness(self, picture: Picture, face: int, other: Picture) -> list[float]:
+        """Return how a face of one picture resembles each face of another, in the order of ``describe(other)``.
+
+        Raises NoFaceFound, UsageError where the first picture has no such face.
+        """
+        probe = self._target(picture, face)
+        found = self._studio.faces_of(other)
+        targets = [Target(str(i), self._studio.vector_of(one)) for i, one in enumerate(found)]
+        return [match.similarity for match in self._compared(probe, targets)]
+
     def face_picture(self, gallery: str, face_id: str) -> bytes | None:
         """Return a JPEG of an enrolled face."""
         return self._galleries.jpeg(gallery, face_id)
@@ -189,6 +212,10 @@ class LocalEngine(Engine):
         found = match_tracks(self._vectors.shots(), [self._target(picture, face)], self._scale)
         close = [(key, match) for key, match in found if match.similarity >= threshold]
         yield from sorted(close, key=lambda pair: (-pair[1].similarity, pair[0], pair[1].track_id))
+
+    def paths(self, footage_key: str) -> Iterator[tuple[str, list[tuple[int, BoundingBox]]]]:
+        """Yield (track id, its sightings as recording time and box) of everything followed in a recording."""
+        return self._vectors.paths(footage_key)
 
     def picture(self, track_id: str, kind: str) -> bytes | None:
         """Return the JPEG kept of a track: ``face`` or ``frame``."""

@@ -58,6 +58,15 @@ _SURROUNDINGS = 1.8
 
 
 @dataclass(frozen=True, slots=True)
+class FacePoints:
+    """Where parts of a face are: (x, y) in ratios of the upright picture. The person's right eye is on its left."""
+
+    right_eye: tuple[float, float]
+    left_eye: tuple[float, float]
+    nose: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoFace:
     """A face of a photo, and what is needed to describe it."""
 
@@ -68,6 +77,7 @@ class PhotoFace:
     """In ``pixels``."""
     sure: bool = True
     """The second opinion confirms it. Where it does not, the face is told of and never used."""
+    points: FacePoints | None = None
 
 
 def faces_of(picture: Picture, faces: Faces) -> list[PhotoFace]:
@@ -194,6 +204,15 @@ def _judged(picture: Picture, padded: Pixels, border: int, scale: float, face: F
         sharpness=round(sharpness(padded, face.box), 2),
         frontal=round(frontal(face.points), 3),
     )
-    judged = PhotoFace(described, padded, face.box, faces.verifier.score(padded, face.box) >= SURE)
+    sure = faces.verifier.score(padded, face.box) >= SURE
+    judged = PhotoFace(described, padded, face.box, sure, _points(picture, border, scale, face))
     refused = gate(judged)
     return judged if refused is None else replace(judged, described=replace(described, refusal=refused.code))
+
+
+def _points(picture: Picture, border: int, scale: float, face: Found) -> FacePoints | None:
+    if face.points is None:
+        return None
+    size = np.array([picture.width, picture.height])
+    right, left, nose = ((face.points[:3] - border) / scale / size).round(5).tolist()
+    return FacePoints(tuple(right), tuple(left), tuple(nose))

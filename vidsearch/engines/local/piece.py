@@ -37,6 +37,8 @@ class Piece:
     shot_quality: NDArray[np.float32]
     vectors: NDArray[np.float32]
     """Shape (shots, dimensions): only shots that the second opinion confirmed."""
+    path: tuple[Sighting, ...] = field(default=(), repr=False)
+    """Where the face was each time it was seen in the range."""
     face_jpeg: bytes = field(default=b"", repr=False)
     frame_jpeg: bytes = field(default=b"", repr=False)
 

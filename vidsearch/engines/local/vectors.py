@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.engines.local.database import Database
+from vidsearch.engines.local.paths import packed, read_paths
 from vidsearch.engines.local.piece import Piece, RangeResult, Sighting
 from vidsearch.engines.local.stitch import links
 from vidsearch.errors import UnknownRecord
@@ -99,7 +100,7 @@ class Vectors:
             spans = json.dumps([[s.start_ms, s.end_ms, s.outcome.value, s.reason] for s in result.spans])
             db.execute("INSERT INTO ranges VALUES (?, ?, ?, ?, ?)", (*of.key(), spans))
             db.executemany(
-                f"INSERT OR REPLACE INTO pieces VALUES ({', '.join('?' * 19)})",
+                f"INSERT OR REPLACE INTO pieces VALUES ({', '.join('?' * 20)})",
                 [_row(of, piece) for piece in result.pieces],
             )
             _stitch(db, of, of.start_ms)
@@ -161,6 +162,10 @@ class Vectors:
                 (track_id,),
             ).fetchone()
         return None if row is None else str(row[0])
+
+    def paths(self, footage: str) -> Iterator[tuple[str, list[tuple[int, BoundingBox]]]]:
+        """Yield (track id, sightings in order of time) of everything followed in a recording."""
+        yield from read_paths(self._database, footage, self._version)
 
     def shots(self, footage: str | None = None) -> Iterator[list[StoredShots]]:
         """Yield the described shots of a recording's tracks, or of all, in blocks that fit into memory."""
@@ -250,6 +255,7 @@ def _row(of: Range, piece: Piece) -> tuple[Any, ...]:
         piece.id,
         shots.tobytes(),
         np.ascontiguousarray(piece.vectors, "<f4").tobytes(),
+        packed(piece.path, of.start_ms),
     )
 
 
