@@ -40,24 +40,28 @@ class Clients:
         self._endpoints = dict(endpoints or {})
         self._lock = threading.Lock()
         self._session: boto3.Session | None = None
-        self._made: dict[str, Any] = {}
+        self._made: dict[tuple[str, int], Any] = {}
 
-    def __call__(self, service: str) -> Any:
-        """Return the client of a service. Raises AwsNotSetUp for an unknown profile, AwsDenied without credentials."""
+    def __call__(self, service: str, *, attempts: int | None = None) -> Any:
+        """Return the client of a service. Raises AwsNotSetUp for an unknown profile, AwsDenied without credentials.
+
+        ``attempts`` is for callers that have their own way to try again: times a call is made at most.
+        """
+        key = (service, attempts or self._attempts)
         with self._lock:
-            if service not in self._made:
+            if key not in self._made:
                 with translated(f"connect to {service}"):
-                    self._made[service] = self._make(service)
-            return self._made[service]
+                    self._made[key] = self._make(*key)
+            return self._made[key]
 
-    def _make(self, service: str) -> Any:
+    def _make(self, service: str, attempts: int) -> Any:
         if self._session is None:
             self._session = boto3.Session(profile_name=self._profile or None, region_name=self.region or None)
         return self._session.client(
             service,
             endpoint_url=self._endpoints.get(service),
             config=Config(
-                retries={"mode": "standard", "total_max_attempts": self._attempts},
+                retries={"mode": "standard", "total_max_attempts": attempts},
                 connect_timeout=CONNECT_S,
                 read_timeout=READ_S,
                 user_agent_extra="vidsearch",
