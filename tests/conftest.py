@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import demo_assets
+from tests.aws_stack import aws, aws_stack  # noqa: F401 -- fixtures
 from vidsearch.engines.local import models as local_models
 from vidsearch.model import DEFAULT_CASE, Actor, Footage, MediaFacts, StartSource
 from vidsearch.settings import load_settings

@@ -23,7 +23,12 @@ OWNERS = {
     "waitress": ("web",),
     "click": ("vidsearch.cli",),
     "rich": ("vidsearch.cli",),
-    "sqlite3": ("vidsearch.store", "vidsearch.engines.local", "vidsearch.engines.rekognition"),
+    "sqlite3": (
+        "vidsearch.store",
+        "vidsearch.engines.local",
+        "vidsearch.engines.rekognition",
+        "vidsearch.rekognition_local",
+    ),
     "sqlite_utils": ("vidsearch.store",),
     "av": ("vidsearch.media",),
     "PIL": ("vidsearch.media",),
