@@ -50,7 +50,7 @@ def translated(doing: str) -> Iterator[None]:
         raise AwsDenied(f"cannot {doing}: the AWS log-in has ended; {REFRESH}") from exc
     except boto.NoRegionError as exc:
         raise AwsNotSetUp("no AWS region is set: run `python setup_aws.py --region …`") from exc
-    except boto.HTTPClientError as exc:
+    except (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError) as exc:
         raise AwsUnreachable(
             f"cannot {doing}: {_plain(str(exc))}; check the network and the region, then run the same command again"
         ) from exc
