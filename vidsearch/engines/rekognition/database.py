@@ -63,7 +63,7 @@ CREATE TABLE runs (
     version_id TEXT NOT NULL DEFAULT '',
     request TEXT,                     -- of StartFaceSearch, as JSON: written down before it is sent
     asked_ms INTEGER,
-    job_id TEXT UNIQUE,
+    job_id TEXT,
     started_ms INTEGER,
     looked_ms INTEGER,                -- when Amazon was last asked about it
     outcome TEXT,                     -- SUCCEEDED, FAILED, SKIPPED
@@ -75,6 +75,7 @@ CREATE TABLE runs (
 ) WITHOUT ROWID;
 CREATE INDEX runs_by_work ON runs (work);
 CREATE INDEX runs_by_state ON runs (state);
+CREATE INDEX runs_by_job ON runs (job_id);
 
 CREATE TABLE inbox (                  -- word that came of jobs
     job_id TEXT PRIMARY KEY,
