@@ -10,15 +10,19 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from vidsearch.cuts import Span
 from vidsearch.engine import Engine
-from vidsearch.engines import load_engine
+from vidsearch.engines import LOCAL, EngineTools, load_engine
 from vidsearch.enrolment import Enrolment
 from vidsearch.forgetting import Forgetting
+from vidsearch.guidance import threshold_for
 from vidsearch.jobs.manager import JobManager
+from vidsearch.marking import Marking
 from vidsearch.matching import Matching
-from vidsearch.media import clips, fingerprint, frames, pictures, probe, scan
-from vidsearch.model import Actor, Appearance, Job
+from vidsearch.media import clips, fingerprint, frames, pictures, probe, scan, still
+from vidsearch.model import Actor, Appearance, Footage, Job
 from vidsearch.pictures import Pictures, PictureTools
+from vidsearch.planning import Planner
 from vidsearch.probing import Probing
 from vidsearch.renewal import Renewal
 from vidsearch.search import Search
@@ -37,21 +41,34 @@ class App:
         self.settings = settings
         self.store = store
         self.actor = actor
-        self._engine: Engine | None = None
-        self._engine_lock = threading.Lock()
+        self._engines: dict[str, Engine] = {}
+        self._engine_lock = threading.RLock()
 
     def engine(self) -> Engine:
-        """Return the engine of the settings, made on first use. Raises ModelMissing where it cannot work."""
-        with self._engine_lock:
-            if self._engine is None:
-                settings = replace(self.settings, cores=usable_cores(self.settings))
-                self._engine = load_engine(settings, frames.FrameReader(), self._executor)
-            return self._engine
+        """Return the engine of the settings, made on first use. Raises EngineUnusable where it cannot work."""
+        return self._engine_called(self.settings.engine)
 
-    @property
-    def threshold(self) -> float:
-        """The similarity from which a match of the engine in use counts."""
-        return self.settings.threshold_local
+    def local_engine(self) -> Engine:
+        """Return the engine that needs nothing but this machine, whichever the settings name."""
+        return self._engine_called(LOCAL)
+
+    def _engine_called(self, name: str) -> Engine:
+        with self._engine_lock:
+            if name not in self._engines:
+                settings = replace(self.settings, engine=name, cores=usable_cores(self.settings))
+                tools = EngineTools(frames.FrameReader(), self._executor, _cutter, self.local_engine)
+                self._engines[name] = load_engine(settings, tools)
+            return self._engines[name]
+
+    def threshold(self, case_id: str) -> float:
+        """Return the similarity from which a match of the engine in use counts in a case."""
+        return self.threshold_notice(case_id)[0]
+
+    def threshold_notice(self, case_id: str) -> tuple[float, str]:
+        """Return the threshold of a case, and what should be said of it, or an empty text."""
+        if self.settings.engine == LOCAL:
+            return self.settings.threshold_local, ""
+        return threshold_for(self.settings, self.store.cases.get(case_id).purpose)
 
     @cached_property
     def enrolment(self) -> Enrolment:
@@ -80,16 +97,22 @@ class App:
         return Matching(self.store, self.engine)
 
     @cached_property
+    def planner(self) -> Planner:
+        """Find out what is not yet searched."""
+        return self._planner(self.engine, self._active)
+
+    @cached_property
+    def marking(self) -> Marking:
+        """Have the local engine look at footage before an engine that charges is asked about it."""
+        pieces = self._planner(self.local_engine, None).pieces
+        pad_ms = round(1000 * self.settings.active_pad_s)
+        return Marking(self.local_engine, pieces, self.submission.check_source, pad_ms)
+
+    @cached_property
     def search(self) -> Search:
-        """Plan, queue and follow searches."""
+        """Queue and follow searches."""
         return Search(
-            self.store,
-            self.engine,
-            self.matching.match,
-            self.matching.pending,
-            self.renewal.renew,
-            usable_cores(self.settings),
-            self.settings.local_engine,
+            self.store, self.engine, self.planner, self.matching.match, self.matching.pending, self.renewal.renew
         )
 
     @cached_property
@@ -105,8 +128,15 @@ class App:
     @cached_property
     def pictures(self) -> Pictures:
         """Pictures and clips for the screens."""
-        media = PictureTools(pictures.load_picture, pictures.encode_jpeg, clips.cut_clip, clips.playable_in_browser)
-        return Pictures(self.store, self.engine, media, self.settings.photos, self.settings.clips)
+        media = PictureTools(
+            pictures.load_picture,
+            pictures.encode_jpeg,
+            clips.cut_clip,
+            clips.playable_in_browser,
+            still.still,
+            still.face_of,
+        )
+        return Pictures(self.store, self._engine_called, media, self.settings.photos, self.settings.clips)
 
     def worker(
         self,
@@ -120,20 +150,27 @@ class App:
         ``on_event`` hears of every job that moves, ``on_found`` of appearances as they are found; both are called
         from the thread the worker runs in.
         """
-        limit = self.threshold if threshold is None else threshold
+        engine = self.engine()
         self.forgetting.sweep_left_over()
+
+        def limit(case_id: str) -> float:
+            return self.threshold(case_id) if threshold is None else threshold
+
         return Worker(
             self.store,
             lambda **hooks: JobManager(
                 self.store,
-                self.engine(),
+                engine,
                 check_source=self.submission.check_source,
                 lease_s=self.settings.lease_s,
+                active=self._active,
                 **hooks,
             ),
-            lambda footage: self.matching.match(footage, limit),
+            lambda footage: self.matching.match(footage, limit(footage.case_id)),
+            lambda case_id: self.matching.pending(case_id, limit(case_id)),
             self.submission.hash_pending,
-            engine_name=self.engine().NAME,
+            engine_name=engine.NAME,
+            at_end=engine.capabilities.priced and engine.capabilities.analysis,
             on_event=on_event,
             on_found=on_found,
         )
@@ -141,9 +178,8 @@ class App:
     def close(self) -> None:
         """Let go of the engine and the database."""
         with self._engine_lock:
-            if self._engine is not None:
-                self._engine.close()
-                self._engine = None
+            for name in reversed(list(self._engines)):
+                self._engines.pop(name).close()
         self.store.close()
 
     def __enter__(self) -> App:
@@ -154,10 +190,31 @@ class App:
         """Close."""
         self.close()
 
+    @property
+    def _active(self) -> Callable[[Footage], list[Span]] | None:
+        """What tells the parts of a recording worth searching, where only those are searched."""
+        only = self.settings.engine != LOCAL and self.settings.rekognition_mode == "active"
+        return self.marking.active if only else None
+
+    def _planner(self, engine: Callable[[], Engine], active: Callable[[Footage], list[Span]] | None) -> Planner:
+        cores, folder = usable_cores(self.settings), self.settings.local_engine
+        return Planner(self.store, engine, self.matching.pending, active, cores, folder)
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether the local engine must have looked at footage before the engine in use is asked about it."""
+        return self.settings.engine != LOCAL and self.settings.rekognition_mode in ("active", "tracks")
+
     def _executor(self) -> Executor:
         from vidsearch.engines.local.worker import WorkerPool
 
         return WorkerPool(usable_cores(self.settings))
+
+
+def _cutter() -> Any:
+    from vidsearch.media.cutter import Cutter
+
+    return Cutter()
 
 
 def open_app(settings: Settings, *, actor: Actor) -> App:

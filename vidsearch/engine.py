@@ -67,7 +67,7 @@ class RunRequest:
     start_ms: int
     end_ms: int
     gallery: str | None = None
-    """Only for engines without ``analysis``."""
+    """Whom the run asks about; engines that analyse without knowing anybody pass over it."""
     spans: tuple[tuple[int, int], ...] | None = None
     """The only parts worth looking at, in order and inside [start_ms, end_ms); None means all of it. An engine accounts
     for the rest as skipped."""
@@ -215,7 +215,10 @@ class Engine(ABC):
     # -- capabilities --------------------------------------------------------------------------------------------
 
     def tracks(self, footage_key: str, cursor: str | None = None) -> Page:
-        """``analysis``: return a page of all tracks of a recording as they stand, stitched."""
+        """``analysis``: return a page of all tracks of a recording as they stand, stitched.
+
+        The first page has the spans of everything looked at, too.
+        """
         raise _lacks(self.NAME, "analysis")
 
     def match(self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None) -> Iterator[TrackMatch]:

@@ -20,14 +20,16 @@
     ├── EngineError                     an engine could not do its work
     │   ├── EngineRefused
     │   ├── EngineBusy              takes no more work at the moment; asked again later, no job fails for it
-    │   ├── ModelMissing
+    │   ├── EngineUnavailable       cannot be reached at the moment; asked again later, no job fails for it
+    │   │   ├── AwsUnreachable      (also AwsError)
+    │   │   └── AwsThrottled        (also AwsError)
+    │   ├── EngineUnusable          can do nothing until somebody mends it; work stops, no job fails for it
+    │   │   ├── ModelMissing
+    │   │   ├── AwsNotSetUp         (also AwsError)
+    │   │   └── AwsDenied           (also AwsError)
     │   └── AwsError                Amazon could not be used, or said no
-    │       ├── AwsNotSetUp
-    │       ├── AwsUnreachable
-    │       ├── AwsDenied
     │       ├── AwsNotFound
-    │       ├── AwsRefused
-    │       └── AwsThrottled
+    │       └── AwsRefused
     ├── FFmpegFailed
     ├── StoreError
     │   ├── DatabaseTooNew
@@ -151,12 +153,20 @@ class EngineRefused(EngineError):
     """The engine refused the request."""
 
 
-class ModelMissing(EngineError):
-    """A model is not installed; run `vidsearch models install`."""
-
-
 class EngineBusy(EngineError):
     """The engine takes no more work at the moment."""
+
+
+class EngineUnavailable(EngineError):
+    """The engine cannot be reached at the moment."""
+
+
+class EngineUnusable(EngineError):
+    """The engine cannot work as it is set up."""
+
+
+class ModelMissing(EngineUnusable):
+    """A model is not installed; run `vidsearch models install`."""
 
 
 class AwsError(EngineError):
@@ -170,15 +180,15 @@ class AwsError(EngineError):
         self.code = code
 
 
-class AwsNotSetUp(AwsError):
+class AwsNotSetUp(AwsError, EngineUnusable):
     """vidsearch does not know its AWS resources; run `python setup_aws.py`, or write them to aws.toml."""
 
 
-class AwsUnreachable(AwsError):
+class AwsUnreachable(AwsError, EngineUnavailable):
     """Amazon cannot be reached; check the network and the region, and run the same command again."""
 
 
-class AwsDenied(AwsError):
+class AwsDenied(AwsError, EngineUnusable):
     """Amazon refused the credentials, or they lack a permission."""
 
 
@@ -190,7 +200,7 @@ class AwsRefused(AwsError):
     """Amazon refused the request."""
 
 
-class AwsThrottled(AwsError):
+class AwsThrottled(AwsError, EngineUnavailable):
     """Amazon asks to slow down; try again in a minute."""
 
 

@@ -10,9 +10,6 @@ from vidsearch.model import Appearance, Footage, Track, TrackMatch
 from vidsearch.settings import MERGE_GAP_MS
 from vidsearch.store import Store
 
-AGREEING_SHOTS = 2
-"""Independent shots of a track that must agree before it gets a name."""
-
 PersonMatch = tuple[TrackMatch, int]
 """A track's match and the person it is a match of."""
 
@@ -43,7 +40,8 @@ class Matching:
                 # Another worker may have stored tracks meanwhile, and named them: ours must not undo that.
                 if self._basis(footage) != basis:
                     continue
-                self._store.matches.replace(footage, engine.NAME, engine.version, pairs, revision)
+                if engine.capabilities.analysis:
+                    self._store.matches.replace(footage, engine.NAME, engine.version, pairs, revision)
                 new = self._store.appearances.replace(footage.id, engine.NAME, appearances)
                 self._store.matches.set_matched(
                     footage.id, engine.NAME, engine.version, engine.settings_key, revision, done, threshold
@@ -71,12 +69,17 @@ class Matching:
 
     def _computed(self, footage: Footage, threshold: float) -> tuple[list[PersonMatch], list[Appearance]]:
         engine = self._engine()
-        owners = self._store.people.owners(footage.case_id, engine.NAME)
-        pairs = best_per_person(engine.match(footage.case_id, footage.key), owners)
+        if engine.capabilities.analysis:
+            owners = self._store.people.owners(footage.case_id, engine.NAME)
+            found = engine.match(footage.case_id, footage.key)
+            pairs = best_per_person(found, owners, engine.agreeing_shots)
+        else:
+            # Found by the run itself, and stored with its tracks.
+            pairs = self._store.matches.for_footage(footage.id, engine.NAME, engine.version)
         tracks = {track.id: track for track in self._store.tracks.for_footage(footage.id, engine.NAME, engine.version)}
         # A track stored by the engine and not yet collected by us is not ours to name.
         pairs = [(match, person) for match, person in pairs if match.track_id in tracks]
-        return pairs, make_appearances(footage, tracks, pairs, threshold, engine.NAME, engine.version)
+        return pairs, make_appearances(footage, tracks, pairs, threshold, engine)
 
     def _basis(self, footage: Footage) -> tuple[int, int, tuple[int, int]]:
         """Return what appearances follow from: the gallery's revision, the jobs done, and the state of the tracks."""
@@ -89,11 +92,18 @@ class Matching:
         return self._store.jobs.done(footage.id, engine.NAME, engine.version, engine.settings_key)
 
 
-def best_per_person(matches: Iterable[TrackMatch], owners: dict[str, tuple[int, int, bool]]) -> list[PersonMatch]:
+def best_per_person(
+    matches: Iterable[TrackMatch], owners: dict[str, tuple[int, int, bool]], agreeing: int
+) -> list[PersonMatch]:
     """Return the best match of each track with each person, weak and sound faces apart.
 
-    ``owners`` maps face ids to (person, photo, weak). Faces without an owner were forgotten and do not count.
+    ``owners`` maps face ids to (person, photo, weak). Faces without an owner were forgotten and do not count. A match
+    on which ``agreeing`` shots agree comes before one that is more similar in fewer.
     """
+
+    def rank(match: TrackMatch) -> tuple[bool, float]:
+        return match.agreeing >= agreeing, match.similarity
+
     best: dict[tuple[str, int, bool], TrackMatch] = {}
     for match in matches:
         owner = owners.get(match.face_id)
@@ -101,13 +111,9 @@ def best_per_person(matches: Iterable[TrackMatch], owners: dict[str, tuple[int, 
             continue
         key = (match.track_id, owner[0], match.weak)
         held = best.get(key)
-        if held is None or _rank(match) > _rank(held):
+        if held is None or rank(match) > rank(held):
             best[key] = match
     return [(match, person) for (_, person, _), match in best.items()]
-
-
-def _rank(match: TrackMatch) -> tuple[bool, float]:
-    return match.agreeing >= AGREEING_SHOTS, match.similarity
 
 
 def make_appearances(
@@ -115,30 +121,29 @@ def make_appearances(
     tracks: dict[str, Track],
     pairs: Sequence[PersonMatch],
     threshold: float,
-    engine: str,
-    version: str,
+    engine: Engine,
 ) -> list[Appearance]:
     """Return the appearances that follow from matches at a threshold.
 
     A track gets one name, that of the most similar person, and only where enough of its shots agree. Tracks that
     resemble only a weak photo make appearances marked ``weak``, which stand apart.
     """
-    sound = _named(pairs, threshold, weak=False)
-    weak = {track: pair for track, pair in _named(pairs, threshold, weak=True).items() if track not in sound}
+    sound, possible = (_named(pairs, threshold, engine.agreeing_shots, weak=weak) for weak in (False, True))
+    weak = {track: pair for track, pair in possible.items() if track not in sound}
     result: list[Appearance] = []
     for chosen, is_weak in ((sound, False), (weak, True)):
         for person in sorted({person for _, person in chosen.values()}):
             mine = [(tracks[match.track_id], match) for match, owner in chosen.values() if owner == person]
             for group in _visits(mine):
-                result.append(_appearance(footage, person, group, is_weak, engine, version))
+                result.append(_appearance(footage, person, group, is_weak, engine))
     return sorted(result, key=lambda appearance: (appearance.start_ms, appearance.id))
 
 
-def _named(pairs: Sequence[PersonMatch], threshold: float, *, weak: bool) -> dict[str, PersonMatch]:
+def _named(pairs: Sequence[PersonMatch], threshold: float, agreeing: int, *, weak: bool) -> dict[str, PersonMatch]:
     """Return track id -> the pair that names it."""
     chosen: dict[str, PersonMatch] = {}
     for match, person in pairs:
-        if match.weak != weak or match.similarity < threshold or match.agreeing < AGREEING_SHOTS:
+        if match.weak != weak or match.similarity < threshold or match.agreeing < agreeing:
             continue
         held = chosen.get(match.track_id)
         if held is None or match.similarity > held[0].similarity:
@@ -161,11 +166,11 @@ def _visits(mine: list[tuple[Track, TrackMatch]]) -> list[list[tuple[Track, Trac
 
 
 def _appearance(
-    footage: Footage, person: int, group: list[tuple[Track, TrackMatch]], weak: bool, engine: str, version: str
+    footage: Footage, person: int, group: list[tuple[Track, TrackMatch]], weak: bool, engine: Engine
 ) -> Appearance:
     track, match = max(group, key=lambda pair: (pair[1].similarity, pair[0].id))
     first = group[0][0].id
-    name = f"{footage.case_id}/{footage.id}/{person}/{engine}/{first}/{weak}"
+    name = f"{footage.case_id}/{footage.id}/{person}/{engine.NAME}/{first}/{weak}"
     return Appearance(
         id=hashlib.sha256(name.encode()).hexdigest()[:16],
         case_id=footage.case_id,
@@ -183,6 +188,6 @@ def _appearance(
         detections=sum(track.detections for track, _ in group),
         tracks=tuple(track.id for track, _ in group),
         weak=weak,
-        engine=engine,
-        engine_version=version,
+        engine=engine.NAME,
+        engine_version=engine.version,
     )

@@ -271,12 +271,19 @@ class Footage:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of a recording marked off (``path`` None) or cut (``path`` set) for an engine: [start_ms, end_ms)."""
+    """A piece of a recording marked off for an engine: [start_ms, end_ms)."""
 
     footage_id: int
     start_ms: int
     end_ms: int
-    path: str | None = None
+    active: tuple[tuple[int, int], ...] | None = None
+    """The parts of it worth looking at, where only those are searched."""
+
+    @property
+    def searched_ms(self) -> int:
+        """How much of it an engine looks at."""
+        spans = ((self.start_ms, self.end_ms),) if self.active is None else self.active
+        return sum(end - start for start, end in spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +380,8 @@ class Job:
     engine_version: str
     settings_key: str
     """Names the engine settings that change results; part of what makes an analysis distinct."""
+    gallery_revision: int
+    """The revision of the gallery that was asked about; 0 for engines that analyse without one."""
     start_ms: int
     end_ms: int
     state: str

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vidsearch.engine import Engine
-from vidsearch.errors import SourceUnavailable
-from vidsearch.model import Appearance, Footage, MediaFacts, Photo, Picture
+from vidsearch.errors import EngineUnusable, FootageRefused, SourceUnavailable
+from vidsearch.model import Appearance, BoundingBox, Footage, MediaFacts, Photo, Picture
 from vidsearch.store import Store
 
 CLIP_LEAD_MS = 2_000
@@ -17,6 +20,10 @@ CLIP_LEAD_MS = 2_000
 
 CLIP_MAX_MS = 60_000
 """Longer appearances are cut to this, from their start."""
+
+
+_LARGEST = {"face": 320, "frame": 1600}
+"""Most pixels of the longer side of a picture taken from a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,8 @@ class PictureTools:
     encode_jpeg: Callable[..., bytes]
     cut_clip: Callable[[Path, MediaFacts, int, int, Path], Path]
     playable: Callable[[MediaFacts], bool]
+    still: Callable[[Path, MediaFacts, int], Any]
+    face_of: Callable[[Any, BoundingBox], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +52,12 @@ class Pictures:
     """Find or make what a screen shows."""
 
     def __init__(
-        self, store: Store, engine: Callable[[], Engine], media: PictureTools, photos: Path, clips: Path
+        self, store: Store, engine: Callable[[str], Engine], media: PictureTools, photos: Path, clips: Path
     ) -> None:
-        """``photos`` holds the originals of photos; ``clips`` is a cache that may be deleted at any time."""
+        """``engine`` returns the engine of a name; ``photos`` holds the originals of photos.
+
+        ``clips`` is a cache that may be deleted at any time.
+        """
         self._store = store
         self._engine = engine
         self._media = media
@@ -53,14 +65,20 @@ class Pictures:
         self._clips = clips
         self._cutting = threading.Lock()
 
-    def track(self, track_id: str, kind: str) -> bytes | None:
-        """Return the JPEG kept of a track: ``face`` or ``frame``; None where nothing is kept."""
-        engine = self._engine()
-        return engine.picture(track_id, kind) if engine.capabilities.pictures else None
+    def best(self, appearance: Appearance, kind: str) -> bytes | None:
+        """Return a JPEG of an appearance at its best: ``face`` or ``frame``.
+
+        The one that its engine kept, else one taken from the recording; None where that is not there either.
+        """
+        kept = self._kept(appearance, kind)
+        return kept if kept is not None else self._taken(appearance, kind)
 
     def photo_face(self, photo: Photo) -> bytes:
         """Return a JPEG of the enrolled face of a photo, or of the whole photo where there is none."""
-        kept = self._engine().face_picture(photo.case_id, photo.face_id) if photo.face_id else None
+        kept = None
+        if photo.face_id and photo.engine:
+            with suppress(EngineUnusable):
+                kept = self._engine(photo.engine).face_picture(photo.case_id, photo.face_id)
         return kept or self.photo(photo, max_side=480)
 
     def photo(self, photo: Photo, max_side: int = 1600) -> bytes:
@@ -96,6 +114,36 @@ class Pictures:
         if self._media.playable(footage.facts):
             return Playback(self._source(footage), start / 1000, True)
         return Playback(self.clip(appearance), 0.0, False)
+
+    def _kept(self, appearance: Appearance, kind: str) -> bytes | None:
+        with suppress(EngineUnusable):
+            engine = self._engine(appearance.engine)
+            if engine.capabilities.pictures:
+                return engine.picture(appearance.best_track, kind)
+        return None
+
+    def _taken(self, appearance: Appearance, kind: str) -> bytes | None:
+        """Take a picture from the recording. It is kept with the clips, which go when somebody is forgotten."""
+        if kind not in _LARGEST:
+            return None
+        target = self._clips / f"{appearance.id}-{appearance.best_ms}-{kind}.jpg"
+        if target.is_file():
+            return target.read_bytes()
+        footage = self._store.footage.get(appearance.case_id, appearance.footage_id)
+        try:
+            pixels = self._media.still(Path(footage.path), footage.facts, appearance.best_ms)
+        except (SourceUnavailable, FootageRefused):
+            return None
+        if kind == "face":
+            pixels = self._media.face_of(pixels, appearance.best_box)
+        content = self._media.encode_jpeg(pixels, max_side=_LARGEST[kind])
+        part = target.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part")
+        # Without a place to keep it, it is made again next time.
+        with suppress(OSError):
+            self._clips.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content)
+            part.replace(target)
+        return content
 
     def _clip_file(self, footage: Footage, appearance: Appearance) -> Path:
         start, end = _clip_span(footage, appearance)

@@ -1,4 +1,7 @@
-"""After an update of the engine: enrol the kept originals again, because vectors of two versions cannot be compared."""
+"""Enrol the kept originals again, after an update of the engine or with another engine.
+
+Vectors of two versions cannot be compared, and one engine knows nothing of another one's.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vidsearch.engine import Engine
-from vidsearch.errors import PhotoRefused
+from vidsearch.errors import NoFaceFound, PhotoRefused
 from vidsearch.model import Actor, BoundingBox, FaceDescription, Photo, Picture
 from vidsearch.store import Store
 
@@ -30,23 +33,30 @@ class Renewal:
         self._sweep = sweep
 
     def renew(self, actor: Actor, case_id: str) -> list[Photo]:
-        """Enrol again what an earlier version of the engine holds; return the photos in which it finds no face now."""
+        """Enrol what an earlier version of the engine holds, or another engine; return the photos that it refuses."""
         engine = self._engine()
-        outdated = self._store.people.outdated(case_id, engine.NAME, engine.version)
+        outdated = self.pending(case_id)
         lost = [photo for photo in outdated if not self._renewed(actor, engine, photo)]
         if outdated:
             self._sweep()
         return lost
+
+    def pending(self, case_id: str) -> list[Photo]:
+        """Return the photos that ``renew`` would enrol."""
+        engine = self._engine()
+        return self._store.people.outdated(case_id, engine.NAME, engine.gallery_version)
 
     def _renewed(self, actor: Actor, engine: Engine, photo: Photo) -> bool:
         try:
             picture = self._load(self._photos / photo.sha256[:2] / photo.sha256, photo.name)
             faces = engine.describe(picture)
             if not faces or photo.box is None:
-                return False
+                raise NoFaceFound
             # It was good enough once: a gate that became stricter makes it weak, but does not take it away.
             enrolled = engine.enrol(photo.case_id, picture, face=_nearest(faces, photo.box), allow_weak=True)
-        except PhotoRefused:
+        except PhotoRefused as refused:
+            # Kept, so that an engine that charges for looking is not asked at every search.
+            self._store.people.refuse(photo, engine.NAME, engine.gallery_version, refused.code, str(refused))
             return False
         with self._store.atomic():
             self._store.people.renew_face(photo, enrolled)

@@ -1,68 +1,16 @@
-"""Search what is not yet searched: plan, queue, follow, stop."""
+"""Search what is not yet searched: queue what is planned, follow it, stop it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from vidsearch import clock
 from vidsearch.engine import Engine
-from vidsearch.errors import UnknownRecord, UsageError
-from vidsearch.model import Actor, Appearance, Camera, Footage, Job, Segment
+from vidsearch.errors import UsageError
+from vidsearch.model import Actor, Appearance, Footage
+from vidsearch.planning import Plan, Planner
 from vidsearch.states import OPEN, JobState
 from vidsearch.store import Store
-
-SHORT_TAIL_MS = 5_000
-"""A last piece shorter than this is joined to the one before: starting on it would cost more than doing it."""
-
-SPEED_GUESS = 12.0
-"""Seconds of 1920x1080 recording analysed in a second of one core, until this data folder has its own history.
-Measured with the local engine on 15 pictures a second, H.264."""
-
-START_S = 2.0
-"""What it takes to start workers and load models."""
-
-FULL_HD = 1920 * 1080
-
-DISK_BYTES_PER_HOUR = 30_000_000
-"""Crops, frames and vectors kept of an hour of a scene with a face every minute, until there is a history."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a search would do, before it does it."""
-
-    case_id: str
-    threshold: float
-    segments: list[tuple[Footage, list[Segment]]]
-    """Per recording, the pieces not yet queued."""
-    resumed: list[Job]
-    """Jobs paused or failed that go on."""
-    waiting: list[Job]
-    """Jobs queued or running already."""
-    unavailable: list[Footage]
-    """Recordings with work to do whose file is not there."""
-    rematch: list[Footage]
-    """Recordings analysed already whose appearances must follow a changed gallery or threshold."""
-    expected_s: float
-    disk_bytes: int
-
-    @property
-    def pieces(self) -> int:
-        """How many jobs there will be."""
-        return sum(len(pieces) for _, pieces in self.segments) + len(self.resumed) + len(self.waiting)
-
-    @property
-    def total_ms(self) -> int:
-        """Length of recording to analyse."""
-        new = sum(piece.end_ms - piece.start_ms for _, pieces in self.segments for piece in pieces)
-        return new + sum(job.end_ms - job.start_ms for job in [*self.resumed, *self.waiting])
-
-    @property
-    def recordings(self) -> int:
-        """How many recordings have something to analyse."""
-        return len({f.id for f, _ in self.segments} | {job.footage_id for job in [*self.resumed, *self.waiting]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +43,18 @@ class Search:
         self,
         store: Store,
         engine: Callable[[], Engine],
+        planner: Planner,
         match: Callable[[Footage, float | None], list[Appearance]],
         pending: Callable[[str, float | None], list[Footage]],
         renew: Callable[[Actor, str], object],
-        cores: int,
-        engine_folder: Path,
     ) -> None:
-        """``match`` and ``pending`` are Matching's, ``renew`` is Renewal's.
-
-        ``engine_folder`` is measured to tell the disk needed.
-        """
+        """``match`` and ``pending`` are Matching's, ``renew`` is Renewal's."""
         self._store = store
         self._engine = engine
+        self._planner = planner
         self._match = match
         self._pending = pending
         self._renew = renew
-        self._cores = cores
-        self._engine_folder = engine_folder
 
     def plan(
         self,
@@ -122,44 +65,14 @@ class Search:
         from_: str | None = None,
         to: str | None = None,
     ) -> Plan:
-        """Return what is to be done in a case: nothing that is done is done again.
-
-        Args:
-            case_id: The case.
-            threshold: Similarity from which a match counts, 0 to 100.
-            cameras: Names of cameras; none means all.
-            from_: Start of the period on the wall clock, in each camera's zone where it has no offset.
-            to: End of the period.
-
-        Raises:
-            UnknownRecord: No such camera.
-            UsageError: A time cannot be understood, the period is empty, or the threshold is not 0 to 100.
-        """
-        if not 0 <= threshold <= 100:
-            raise UsageError("a threshold is a similarity from 0 to 100")
-        segments, resumed, waiting, unavailable = [], [], [], []
-        for footage, period in self._wanted(case_id, cameras, from_, to):
-            pieces = [p for p in self.pieces(footage) if p.start_ms < period[1] and p.end_ms > period[0]]
-            jobs = self._jobs(footage)
-            known = {job.start_ms: job for job in jobs}
-            new = [piece for piece in pieces if piece.start_ms not in known]
-            chosen = [known[piece.start_ms] for piece in pieces if piece.start_ms in known]
-            stopped = [job for job in chosen if job.state in (JobState.PAUSED, JobState.FAILED, JobState.CANCELLED)]
-            if (new or stopped) and not Path(footage.path).exists():
-                unavailable.append(footage)
-            elif new or stopped:
-                segments.append((footage, new))
-                resumed += stopped
-            waiting += [job for job in chosen if JobState(job.state) in OPEN]
-        plan = Plan(
-            case_id, threshold, segments, resumed, waiting, unavailable, self._pending(case_id, threshold), 0.0, 0
-        )
-        return self._estimated(plan)
+        """Return what is to be done in a case. Arguments and errors are Planner's."""
+        return self._planner.plan(case_id, threshold=threshold, cameras=cameras, from_=from_, to=to)
 
     def submit(self, actor: Actor, plan: Plan) -> list[int]:
         """Queue what a plan names; return the ids of all its jobs, those already waiting included."""
         engine = self._engine()
         self._renew(actor, plan.case_id)
+        plan, revision = self._current(plan)
         jobs = self._store.jobs
         with self._store.atomic():
             # No worker of today takes them: the engine was updated, or its settings changed, since they were queued.
@@ -178,8 +91,11 @@ class Search:
                         piece.start_ms,
                         piece.end_ms,
                         actor.name,
+                        revision,
                     )
-            jobs.resume([job.id for job in plan.resumed if job.state == JobState.PAUSED])
+            paused = [job.id for job in plan.resumed if job.state == JobState.PAUSED]
+            # What an engine far away has begun under a token must be found again, or it would be paid for twice.
+            jobs.resume(paused, same_attempt=not engine.capabilities.reads_in_place)
             jobs.retry([job.id for job in plan.resumed if job.state != JobState.PAUSED])
             self._store.audit.record(
                 actor,
@@ -196,7 +112,10 @@ class Search:
             )
         mine = {(footage.id, piece.start_ms) for footage, pieces in plan.segments for piece in pieces}
         queued = [
-            job.id for footage, _ in plan.segments for job in self._jobs(footage) if (footage.id, job.start_ms) in mine
+            job.id
+            for footage, _ in plan.segments
+            for job in self._planner.jobs(footage)
+            if (footage.id, job.start_ms) in mine
         ]
         return sorted({*queued, *(job.id for job in plan.resumed), *(job.id for job in plan.waiting)})
 
@@ -219,8 +138,12 @@ class Search:
         )
 
     def pause(self, actor: Actor, case_id: str, job_ids: Sequence[int]) -> None:
-        """Stop jobs for now; the next search goes on with them."""
-        self._stop(actor, case_id, "job.pause", job_ids, self._store.jobs.pause)
+        """Stop jobs for now; the next search goes on with them.
+
+        What an engine far away works on already goes on there, and is collected by the next search.
+        """
+        away = set() if self._engine().capabilities.reads_in_place else set(self._store.jobs.with_runs(job_ids))
+        self._stop(actor, case_id, "job.pause", [i for i in job_ids if i not in away], self._store.jobs.pause)
 
     def cancel(self, actor: Actor, case_id: str, job_ids: Sequence[int]) -> None:
         """Stop jobs until somebody searches again."""
@@ -234,42 +157,20 @@ class Search:
         """Queue paused jobs again."""
         self._stop(actor, case_id, "job.resume", job_ids, self._store.jobs.resume)
 
-    def pieces(self, footage: Footage) -> list[Segment]:
-        """Return the pieces of a recording on the engine's fixed grid; a stream that cannot be sought is one piece."""
-        length = footage.facts.duration_ms
-        step = self._engine().media_limits.segment_ms if footage.facts.seekable else max(1, length)
-        starts = list(range(0, max(1, length), step))
-        if len(starts) > 1 and length - starts[-1] < SHORT_TAIL_MS:
-            starts.pop()
-        ends = [*starts[1:], max(1, length)]
-        return [Segment(footage.id, start, end) for start, end in zip(starts, ends, strict=True)]
+    def _current(self, plan: Plan) -> tuple[Plan, int]:
+        """Return the plan as it is for the gallery as it is now, and the revision its new jobs ask about.
 
-    # -- parts of a plan -----------------------------------------------------------------------------------------
-
-    def _wanted(
-        self, case_id: str, cameras: Sequence[str], from_: str | None, to: str | None
-    ) -> list[tuple[Footage, tuple[float, float]]]:
-        """Return the recordings asked for, each with the period asked for in its own time."""
-        by_id = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
-        names = {camera.name for camera in by_id.values()}
-        for name in cameras:
-            if name not in names:
-                raise UnknownRecord(
-                    f"no camera is called '{name}'; the cameras are: {', '.join(sorted(names)) or 'none'}"
-                )
-        wanted = []
-        for footage in self._store.footage.list(case_id):
-            camera = by_id[footage.camera_id]
-            if cameras and camera.name not in cameras:
-                continue
-            period = _period(footage, camera, from_, to)
-            if period[0] < footage.facts.duration_ms and period[1] > 0:
-                wanted.append((footage, period))
-        return wanted
-
-    def _jobs(self, footage: Footage) -> list[Job]:
-        engine = self._engine()
-        return self._store.jobs.for_footage(footage.id, engine.NAME, engine.version, engine.settings_key)
+        Enrolling photos with this engine has changed the gallery since the plan was made: what waited to ask about the
+        older one is dropped, and what was done before must be done again.
+        """
+        engine, case_id = self._engine(), plan.case_id
+        if engine.capabilities.analysis:
+            return plan, 0
+        newest = self._store.people.newest_face(case_id, engine.NAME)
+        if not newest:
+            raise UsageError("nobody is enrolled: add photos of who is looked for with `vidsearch person add`")
+        self._store.jobs.cancel(self._store.jobs.unasked(case_id, engine.NAME, newest))
+        return self._planner.again(plan), self._store.cases.get(case_id).gallery_revision
 
     def _stop(
         self, actor: Actor, case_id: str, action: str, job_ids: Sequence[int], do: Callable[[Sequence[int]], object]
@@ -277,28 +178,3 @@ class Search:
         with self._store.atomic():
             do(job_ids)
             self._store.audit.record(actor, action, ",".join(map(str, job_ids)), case_id=case_id)
-
-    def _estimated(self, plan: Plan) -> Plan:
-        """Return the plan with its expected seconds, from this folder's own history where there is one, and disk."""
-        speed = self._store.jobs.speed(self._engine().NAME)
-        work = float(sum(job.end_ms - job.start_ms for job in [*plan.resumed, *plan.waiting]))
-        for footage, pieces in plan.segments:
-            size = footage.facts.width * footage.facts.height / FULL_HD
-            work += sum(piece.end_ms - piece.start_ms for piece in pieces) * (1.0 if speed else 0.25 + 0.75 * size)
-        expected = START_S + (work / 1000 / (speed or SPEED_GUESS)) / max(1, min(self._cores, plan.pieces))
-        disk = round(self._bytes_per_hour(plan.case_id) * plan.total_ms / 3_600_000)
-        return replace(plan, expected_s=expected, disk_bytes=disk)
-
-    def _bytes_per_hour(self, case_id: str) -> float:
-        done = self.progress(case_id).searched_ms
-        if done < 3_600_000:
-            return DISK_BYTES_PER_HOUR
-        used = sum(path.stat().st_size for path in self._engine_folder.rglob("*") if path.is_file())
-        return used / (done / 3_600_000)
-
-
-def _period(footage: Footage, camera: Camera, from_: str | None, to: str | None) -> tuple[float, float]:
-    """Return a wall-clock period in milliseconds of the recording."""
-    zero = footage.start_ms + camera.clock_offset_ms
-    begin, end = clock.period(from_, to, camera.zone)
-    return begin - zero if begin is not None else float("-inf"), end - zero if end is not None else float("inf")

@@ -53,6 +53,7 @@ class Settings:
     models: Path
     """Installed models; shared by all data folders of a user, never inside one."""
     engine: str = "local"
+    """``local`` or ``rekognition``."""
     zone: str = ""
     """IANA zone of cameras that name none; empty means the zone of this machine."""
     cores: int = 0

@@ -28,17 +28,24 @@ class Worker:
         store: Store,
         manager: Callable[..., JobManager],
         match: Callable[[Footage], list[Appearance]],
+        pending: Callable[[str], list[Footage]],
         hash_pending: Callable[[Callable[[], bool]], None],
         *,
         engine_name: str,
+        at_end: bool,
         on_event: Callable[[Job], None] | None,
         on_found: Callable[[list[Appearance]], None] | None,
     ) -> None:
-        """Use ``App.worker``."""
+        """Use ``App.worker``.
+
+        ``at_end``: matching costs something, so it is done for all recordings at once, when no job is open any more.
+        """
         self._store = store
         self._match = match
+        self._pending = pending
         self._hash = hash_pending
         self._engine_name = engine_name
+        self._at_end = at_end
         self._on_event = on_event
         self._on_found = on_found
         self._matched_at: dict[int, float] = {}
@@ -56,6 +63,8 @@ class Worker:
 
     def _collected(self, job: Job) -> None:
         """Match a recording whose job was just collected, but not so often that matching becomes the work."""
+        if self._at_end:
+            return
         last = self._matched_at.get(job.footage_id)
         if last is None or time.monotonic() - last >= MATCH_EVERY_S or self._is_last(job):
             self._match_recording(job)
@@ -68,12 +77,20 @@ class Worker:
         """
         if self._on_event:
             self._on_event(job)
-        if JobState(job.state) in (JobState.SUCCEEDED, JobState.FAILED) and self._is_last(job):
-            self._match_recording(job)
+        if JobState(job.state) not in (JobState.SUCCEEDED, JobState.FAILED):
+            return
+        if not self._at_end:
+            if self._is_last(job):
+                self._match_recording(job)
+        elif not self._store.jobs.open_ids(job.case_id):
+            for footage in self._pending(job.case_id):
+                self._tell(self._match(footage))
 
     def _match_recording(self, job: Job) -> None:
         self._matched_at[job.footage_id] = time.monotonic()
-        new = self._match(self._store.footage.get(job.case_id, job.footage_id))
+        self._tell(self._match(self._store.footage.get(job.case_id, job.footage_id)))
+
+    def _tell(self, new: list[Appearance]) -> None:
         if new and self._on_found:
             self._on_found(new)
 

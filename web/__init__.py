@@ -94,7 +94,7 @@ def _common() -> dict[str, object]:
     app = vidsearch()
     return {
         "case": app.store.cases.get(case_id()),
-        "threshold": app.threshold,
+        "threshold": app.threshold(case_id()),
         "searching": search_state(),
     }
 

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from vidsearch.clock import local_zone
 from vidsearch.errors import UsageError
-from vidsearch.search import Plan
+from vidsearch.planning import Plan
 from vidsearch.states import JobState
 from vidsearch.timeline import FootageRow
 from web.current import actor, case_id, page_number, search_state, vidsearch
@@ -133,7 +133,7 @@ def _on_page(rows: list[FootageRow], page: int) -> list[FootageRow]:
 
 
 def _plan() -> Plan:
-    return vidsearch().search.plan(case_id(), threshold=vidsearch().threshold)
+    return vidsearch().search.plan(case_id(), threshold=vidsearch().threshold(case_id()))
 
 
 def _add_page(form: dict[str, str] | None = None, problem: str | None = None, chosen: Sequence[str] = ()) -> str:

@@ -20,10 +20,10 @@ KEPT_FOR_S = 600
 @blueprint.get("/media/appearances/<appearance_id>/<any(face, frame):kind>.jpg")
 def track(appearance_id: str, kind: str) -> Response:
     """Send the face or the frame kept of an appearance."""
-    kept = vidsearch().pictures.track(_appearance(appearance_id).best_track, kind)
-    if kept is None:
-        abort(404, "No picture was kept.")
-    return _jpeg(kept)
+    picture = vidsearch().pictures.best(_appearance(appearance_id), kind)
+    if picture is None:
+        abort(404, "No picture was kept, and the recording is not there.")
+    return _jpeg(picture)
 
 
 @blueprint.get("/media/photos/<int:photo_id>.jpg")

@@ -43,7 +43,7 @@ def person(person_id: int) -> str:
     found = vidsearch().timeline.appearances(case_id(), Query(person_ids=[person_id], limit=RECENT, newest_first=True))
     weak = vidsearch().timeline.count(case_id(), Query(person_ids=[person_id], weak=True))
     app = vidsearch()
-    stale = len(app.matching.pending(case_id(), app.threshold))
+    stale = len(app.matching.pending(case_id(), app.threshold(case_id())))
     return render_template(
         "people/person.html", row=row, appearances=found, weak=weak, recent=RECENT, stale=stale if row.usable else 0
     )

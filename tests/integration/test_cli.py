@@ -210,7 +210,7 @@ def test_names_act_on_no_terminal_and_files_are_their_users_alone(models, tmp_pa
 
 
 def test_a_threshold_that_no_worker_would_keep_to_is_refused(run):
-    assert "threshold_local" in run("search", "--no-wait", "--threshold", "90", code=2).stderr
+    assert "in the settings" in run("search", "--no-wait", "--threshold", "90", code=2).stderr
 
 
 def test_a_cell_stays_one_cell_in_a_pipe(capsys):

@@ -38,7 +38,7 @@ def queued(tmp_path_factory, astronaut, models):
         with open_with_short_ranges(data) as app:
             assert [photo.usable for photo in app.enrolment.add_photos(app.actor, "default", "Eileen", [astronaut])]
             assert [taken.outcome for taken in app.submission.add(app.actor, "default", [recording])] == ["taken"]
-            app.search.submit(app.actor, app.search.plan("default", threshold=app.threshold))
+            app.search.submit(app.actor, app.search.plan("default", threshold=app.threshold("default")))
             assert app.store.jobs.counts("default") == {JobState.QUEUED: 3}
     return data
 

@@ -19,7 +19,7 @@ import pytest
 from faces import Lasting, collected, finish, load, local_engine, pages, picture, request
 from footage_maker import crossing
 
-from vidsearch.engines import load_engine
+from vidsearch.engines import EngineTools, load_engine
 from vidsearch.engines.local.engine import LocalEngine
 from vidsearch.engines.local.worker import WorkerPool
 from vidsearch.errors import ModelMissing, UsageError
@@ -228,7 +228,7 @@ def test_what_cannot_work_says_what_to_do(tmp_path: Path, executor: Lasting) -> 
         local_engine(tmp_path, tmp_path / "none", executor)
     settings = load_settings(tmp_path, engine="other", models=tmp_path)
     with pytest.raises(UsageError, match="local"):
-        load_engine(settings, FrameReader(), lambda: executor)
+        load_engine(settings, EngineTools(FrameReader(), lambda: executor, None, lambda: None))
 
 
 def test_a_large_photo_is_no_trouble(tmp_path: Path, models: Path, executor: Lasting, astronaut: Path) -> None:

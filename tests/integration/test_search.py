@@ -51,7 +51,7 @@ def plan(app, **options):
 def test_pieces_lie_on_a_fixed_grid(app, length, seekable, pieces):
     (footage,) = app.store.footage.list(DEFAULT_CASE)
     facts = dataclasses.replace(footage.facts, duration_ms=length, seekable=seekable)
-    found = app.search.pieces(dataclasses.replace(footage, facts=facts))
+    found = app.planner.pieces(dataclasses.replace(footage, facts=facts))
     assert [(piece.start_ms, piece.end_ms) for piece in found] == pieces
 
 

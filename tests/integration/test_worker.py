@@ -21,8 +21,10 @@ def make(store: Store, match: Callable[[Footage], list], hash_pending: Callable 
         store,
         lambda **hooks: SimpleNamespace(**hooks, run_forever=lambda stop: stop.wait(5)),
         match,
+        lambda case_id: [],
         hash_pending,
         engine_name="e",
+        at_end=False,
         on_event=None,
         on_found=None,
     )

@@ -1,6 +1,7 @@
 """What follows from matches: one name a track, one row a visit, weak photos apart."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from vidsearch.model import BoundingBox, Footage, MediaFacts, StartSource, Track
 
 FACTS = MediaFacts("mp4", "h264", 1280, 720, 60_000, 0, 15.0)
 FOOTAGE = Footage(1, "default", 7, "/x.mp4", 1, 1, "k", None, 0, StartSource.USER, FACTS, 0)
+ENGINE = SimpleNamespace(NAME="local", version="1", agreeing_shots=2)
 ANN, BOB = 1, 2
 
 
@@ -17,7 +19,7 @@ def track(name: str, start: int, end: int, detections: int = 5) -> Track:
 
 
 def appearances(tracks, pairs, threshold=80.0):
-    return make_appearances(FOOTAGE, {t.id: t for t in tracks}, pairs, threshold, "local", "1")
+    return make_appearances(FOOTAGE, {t.id: t for t in tracks}, pairs, threshold, ENGINE)
 
 
 def match(track_id: str, similarity: float, *, agreeing: int = 3, weak: bool = False) -> TrackMatch:
@@ -77,5 +79,6 @@ def test_best_face_of_each_person_counts_and_forgotten_faces_do_not():
             TrackMatch("a", "gone", 99, 5),
         ],
         owners,
+        2,
     )
     assert found == [(TrackMatch("a", "f2", 88, 2), ANN)]

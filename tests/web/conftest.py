@@ -76,7 +76,7 @@ def app(tmp_path: Path, tiny_video: Path) -> Iterator[App]:
         tmp_path / "data", {"VIDSEARCH_ZONE": "UTC"}, footage_folders=(str(tiny_video.parent.parent),)
     )
     with App(settings, Store.open(settings.database), Actor("tester")) as opened:
-        opened._engine = StillEngine(tmp_path / "engine")
+        opened._engines["local"] = StillEngine(tmp_path / "engine")
         yield opened
 
 

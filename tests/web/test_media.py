@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from vidsearch.engines.local import align, analyse
+from vidsearch.media.pictures import load_picture
 from vidsearch.model import BoundingBox
 from web import figures
 
@@ -85,6 +86,15 @@ def test_a_picture_that_was_not_kept(client, app, add_person, add_recording, add
     footage = add_recording("k1")
     [row] = add_appearances(footage, add_person("Ann"), 500)
     app.store.appearances.replace(footage.id, "local", [replace(row, best_track="lost")])
+    for kind, width in (("frame", footage.facts.width), ("face", None)):
+        taken = client.get(f"/media/appearances/{row.id}/{kind}.jpg")
+        assert taken.status_code == 200
+        picture = load_picture(taken.data)
+        assert picture.width == (width or picture.height)
+    # It is kept from now on, also where the recording goes; another one is not.
+    app.store.footage.set_source(footage.id, "/gone.mp4", footage.size, footage.mtime_ns)
+    assert client.get(f"/media/appearances/{row.id}/frame.jpg").data
+    app.store.appearances.replace(footage.id, "local", [replace(row, best_track="lost", best_ms=row.best_ms + 100)])
     assert client.get(f"/media/appearances/{row.id}/frame.jpg").status_code == 404
 
 

@@ -125,7 +125,7 @@ def _print_coverage(rows: list[FootageRow], found: int) -> None:
 def probe(ctx: Context, photo: Path, face: int | None, threshold: float | None, as_json: bool) -> None:
     """Ask who a face is in the gallery, and where it was seen, without enrolling it."""
     with ctx.open() as app:
-        limit = app.threshold if threshold is None else threshold
+        limit = app.threshold(ctx.case_id) if threshold is None else threshold
         index = None if face is None else face - 1
         result = app.probe.ask(app.actor, ctx.case_id, photo, face=index, threshold=limit)
     if as_json:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli.context import Context, case_option
+from vidsearch.cli.paying import agree, mark
 from vidsearch.cli.show import SearchProgress, clock_text, plain, size_text
 from vidsearch.clock import duration_text, iso
 from vidsearch.errors import DiskFull, SourceUnavailable, StoreError, UsageError, VidsearchError
@@ -20,7 +21,7 @@ from vidsearch.states import JobState
 if TYPE_CHECKING:
     from vidsearch.app import App
     from vidsearch.model import Appearance
-    from vidsearch.search import Plan
+    from vidsearch.planning import Plan
     from vidsearch.worker import Worker
 
 UPDATE_S = 0.5
@@ -38,9 +39,18 @@ def register(cli: click.Group) -> None:
 @click.option("--camera", "cameras", multiple=True, metavar="NAME", help="Only this camera; may be given again.")
 @click.option("--cores", type=click.IntRange(min=1), help="Worker processes. Default: every core.")
 @click.option("--threshold", type=click.FloatRange(0, 100), help="Similarity from which a match counts.")
-@click.option("--engine", metavar="NAME", help="The engine. Default: as in the settings.")
+@click.option("--engine", metavar="NAME", help="`local` or `rekognition`. Default: as in the settings.")
+@click.option(
+    "--by-track",
+    "mode",
+    flag_value="tracks",
+    help="Rekognition: pay by the face seen, not by the minute.",
+)
+@click.option(
+    "--active-only", "mode", flag_value="active", help="Rekognition: pay only for the parts in which a face may be."
+)
 @click.option("--no-wait", is_flag=True, help="Only queue; a running `vidsearch serve` or `work` does the rest.")
-@click.option("--yes", is_flag=True, help="Do not ask where the disk may be too small.")
+@click.option("--yes", is_flag=True, help="Do not ask: neither where the disk may be too small nor before paying.")
 @case_option
 @click.pass_obj
 def search(
@@ -51,16 +61,21 @@ def search(
     cores: int | None,
     threshold: float | None,
     engine: str | None,
+    mode: str | None,
     no_wait: bool,
     yes: bool,
 ) -> None:
     """Search what is not yet searched. Ctrl-C pauses; the next search goes on."""
     if no_wait and threshold is not None:
-        raise UsageError("a worker names people at its own threshold: set threshold_local in its settings, or wait")
-    with ctx.open(cores=cores, engine=engine) as app:
-        limit = app.threshold if threshold is None else threshold
+        raise UsageError("a worker names people at its own threshold: set it in the settings, or wait")
+    with ctx.open(cores=cores, engine=engine, rekognition_mode=mode) as app:
+        if mode and not app.engine().capabilities.priced:
+            raise UsageError("--by-track and --active-only are for an engine that charges: add --engine rekognition")
+        limit = app.threshold(ctx.case_id) if threshold is None else threshold
+        mark(app, ctx.case_id, cameras, from_, to)
         plan = app.search.plan(ctx.case_id, threshold=limit, cameras=cameras, from_=from_, to=to)
         _announce(app, plan, yes)
+        agree(app, plan, yes)
         job_ids = app.search.submit(app.actor, plan)
         if no_wait:
             click.echo(f"queued {len(job_ids)} pieces; a running `vidsearch serve` or `vidsearch work` does them")
@@ -147,7 +162,8 @@ def _watch(
         with suppress(StoreError):
             done = app.search.progress(case_id, job_ids).done_ms
             running = sum(share * (job.end_ms - job.start_ms) for job, share in worker.manager.progress())
-            bar.update(done + running)
+            waits = worker.manager.waits_for
+            bar.update(done + running, f"waiting: {waits}" if waits else "")
 
 
 def _conclude(app: App, ctx: Context, plan: Plan, job_ids: list[int]) -> None:

@@ -96,7 +96,7 @@ class Counter:
 class SearchProgress:
     """Rate, share and time left of a running search, with lines for what is found."""
 
-    def __init__(self, total_ms: int, expected_s: float) -> None:
+    def __init__(self, total_ms: int, expected_s: float, doing: str = "searching") -> None:
         """``total_ms`` is the length of recording to analyse; ``expected_s`` is believed until a piece is done."""
         self._total = max(1, total_ms)
         self._expected = expected_s
@@ -104,14 +104,16 @@ class SearchProgress:
         self._said = self._begun
         self._live = sys.stdout.isatty()
         self._bar = Progress(
-            TextColumn("searching"),
+            TextColumn(doing),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[note]}"),
             transient=True,
         )
-        self._task = self._bar.add_task("search", total=self._total, rate="", left="")
+        self._task = self._bar.add_task("search", total=self._total, rate="", left="", note="")
+        self._note = ""
 
     def __enter__(self) -> SearchProgress:
         """Begin to show."""
@@ -132,18 +134,21 @@ class SearchProgress:
         else:
             print(text, flush=True)
 
-    def update(self, done_ms: float) -> None:
-        """Show how much is done."""
+    def update(self, done_ms: float, note: str = "") -> None:
+        """Show how much is done, and in a few words what is waited for."""
         passed = time.monotonic() - self._begun
         rate = done_ms / 1000 / passed if passed else 0.0
         left = (self._total - done_ms) / 1000 / rate if rate else self._expected - passed
         speed = f"{rate:.1f} x real time" if rate else f"first pieces, {clock_text(passed)} so far"
         words = speed, f"{clock_text(left)} left" if left > 0 else ""
         if self._live:
-            self._bar.update(self._task, completed=done_ms, rate=words[0], left=words[1])
+            self._bar.update(self._task, completed=done_ms, rate=words[0], left=words[1], note=escape(plain(note)))
+        elif note and note != self._note:
+            print(plain(note), flush=True)
         elif time.monotonic() - self._said >= PLAIN_EVERY_S:
             self._said = time.monotonic()
             print(f"{100 * done_ms / self._total:.0f} % · {' · '.join(filter(None, words))}", flush=True)
+        self._note = note
 
 
 def clock_text(seconds: float) -> str:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
+from vidsearch.cuts import Span
 from vidsearch.engine import Completion, Engine
-from vidsearch.errors import IllegalTransition, LeaseLost, ModelMissing, StoreError, UnknownRecord, VidsearchError
+from vidsearch.errors import (
+    EngineBusy,
+    EngineUnavailable,
+    EngineUnusable,
+    IllegalTransition,
+    LeaseLost,
+    StoreError,
+    UnknownRecord,
+    VidsearchError,
+)
 from vidsearch.jobs import lease, steps
+from vidsearch.jobs.later import Later
 from vidsearch.model import Footage, Job
 from vidsearch.states import ACTIVE, JobState
 from vidsearch.store import Store
@@ -37,6 +48,7 @@ class JobManager:
         owner: str | None = None,
         lease_s: int,
         on_event: Callable[[Job], None] | None = None,
+        active: Callable[[Footage], Sequence[Span]] | None = None,
     ) -> None:
         """Prepare to work; nothing is claimed yet.
 
@@ -48,13 +60,19 @@ class JobManager:
             owner: Name in leases; by default one that tells other processes whether this one still lives.
             lease_s: How long others wait after the last word of this worker before they take its jobs over.
             on_event: Told of every job whose state changed, or that was taken over.
+            active: Tells the parts of a recording worth searching, where only those are searched.
         """
         self.owner = owner or lease.new_owner()
         self._store = store
         self._engine = engine
         self._lease_ms = lease_s * 1000
         self._on_event = on_event or (lambda job: None)
-        self._work = steps.Work(store, engine, self.owner, check_source, on_collected, self._on_event)
+        self._work = steps.Work(store, engine, self.owner, check_source, on_collected, self._on_event, active)
+        self._away = not engine.capabilities.reads_in_place
+        """Whether beginning takes long (footage is sent away) and what was begun goes on without us."""
+        self._beginning: Job | None = None
+        self._later = Later()
+        """Claimed jobs that the engine had no room for, or that it could not be asked about."""
         self._running: dict[int, Job] = {}
         """Jobs with the engine, by id."""
         self._ready: list[tuple[Job, Completion]] = []
@@ -71,7 +89,8 @@ class JobManager:
 
         Raises:
             StoreError: The database cannot be used, such as on a full disk; no job fails for it.
-            ModelMissing: The engine cannot work at all; no job fails for it.
+            EngineUnusable: The engine cannot work at all; no job fails for it.
+            EngineUnavailable: It could not be reached for minutes; no job fails for it.
         """
         wanted = None if job_ids is None else list(job_ids)
 
@@ -88,17 +107,33 @@ class JobManager:
         self._drive(stop.is_set, None, lambda: not stop.wait(IDLE_S))
 
     def pause(self) -> None:
-        """Stop for now: what this worker has begun is paused and cancelled with the engine."""
-        begun = [*self._running.values(), *(job for job, _ in self._ready)]
-        self._store.jobs.pause([*self._store.jobs.owned(self.owner), *(job.id for job in begun)])
+        """Stop for now: what this worker has begun is paused and cancelled with the engine.
+
+        What was sent to an engine far away is paid for: it goes on there, and whoever claims its job next collects it.
+        """
+        begun = [*self._running.values(), *(job for job, _ in self._ready), *self._later.jobs]
+        ids = {*self._store.jobs.owned(self.owner), *(job.id for job in begun)}
+        if self._away:
+            ids -= set(self._store.jobs.with_runs(ids))
+        self._store.jobs.pause(ids)
         for job in begun:
-            self._cancel(job)
+            if not self._away:
+                self._cancel(job)
         self._forget()
 
     def progress(self) -> list[tuple[Job, float]]:
-        """Return the jobs with the engine, each with the share that is done, 0 to 1, where the engine knows it."""
-        shares = [(job, self._engine.progress(job.run_ref)) for job in list(self._running.values()) if job.run_ref]
+        """Return the jobs begun, each with the share that is done, 0 to 1, where the engine knows it."""
+        begun = [(job, job.run_ref) for job in list(self._running.values())]
+        beginning = self._beginning
+        if beginning is not None:
+            begun.append((beginning, beginning.token))
+        shares = [(job, self._engine.progress(ref)) for job, ref in begun if ref]
         return [(job, share) for job, share in shares if share is not None]
+
+    @property
+    def waits_for(self) -> str | None:
+        """Why the engine was last asked to be asked again later, or None where nothing waits for it."""
+        return self._later.reason
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -116,36 +151,61 @@ class JobManager:
 
     def _turn(self, wanted: list[int] | None) -> bool:
         """Claim, wait a moment for the engine, collect. Return whether this worker has anything to do."""
-        self._fill(wanted)
-        if self._running and not self._ready:
-            self._take_completions()
+        more = self._fill(wanted)
+        if (self._running or self._later) and not self._ready:
+            self._take_completions(0.0 if more else TICK_S)
             self._drop_lost()
             # Before collecting: the engine should not stand idle meanwhile.
-            self._fill(wanted)
+            if not self._away:
+                self._fill(wanted)
         worked = bool(self._ready)
         while self._ready:
             job, completion = self._ready[0]
             if self._attempt(steps.collect, job):
                 self._acknowledge(completion)
             self._ready.pop(0)
-        return worked or bool(self._running)
+        return worked or more or bool(self._running) or bool(self._later)
 
-    def _fill(self, wanted: list[int] | None) -> None:
-        """Claim jobs and hand them to the engine until it has as many as it takes."""
-        while len(self._running) < self._engine.capacity:
-            job = self._claim(wanted)
+    def _fill(self, wanted: list[int] | None) -> bool:
+        """Claim jobs and hand them to the engine until it has as many as it takes; return whether it would take more.
+
+        Where beginning means sending footage away, one at a time: completions must not wait for all of them.
+        """
+        while len(self._running) + len(self._later) < self._engine.capacity or self._later.is_due:
+            job = self._again() or self._claim(wanted)
             if job is None:
-                return
+                return False
+            self._begin(job)
+            if self._away:
+                return True
+        return False
+
+    def _again(self) -> Job | None:
+        """Return a job that it is time to ask the engine about again, as it is now: it may have come a step further."""
+        while job := self._later.take():
+            if job.id in self._store.jobs.owned(self.owner):
+                return self._store.jobs.get(job.id)
+            self._later.done(job)
+        return None
+
+    def _begin(self, job: Job) -> None:
+        """Hand a claimed job to the engine."""
+        if not self._later.knows(job):
             self._on_event(job)
+        self._beginning = job
+        try:
             begun = self._attempt(steps.begin, job)
-            if begun is None:
-                continue
-            run_ref = str(begun.run_ref)
-            if JobState(begun.state) is JobState.COLLECTING:
-                self._ready.append((begun, Completion(run_ref)))
-            else:
-                self._running[begun.id] = begun
-                self._runs.add(run_ref)
+        finally:
+            self._beginning = None
+        if begun is None:
+            return
+        self._later.done(job)
+        run_ref = str(begun.run_ref)
+        if JobState(begun.state) is JobState.COLLECTING:
+            self._ready.append((begun, Completion(run_ref)))
+        else:
+            self._running[begun.id] = begun
+            self._runs.add(run_ref)
 
     def _claim(self, wanted: list[int] | None) -> Job | None:
         dead = lease.dead(owner for owner in self._store.jobs.owners() if owner != self.owner)
@@ -159,13 +219,20 @@ class JobManager:
             dead_owners=dead,
         )
 
-    def _take_completions(self) -> None:
-        """Wait a tick for completions and move their jobs on."""
+    def _take_completions(self, wait_s: float) -> None:
+        """Wait so long for completions and move their jobs on."""
         begun = time.monotonic()
-        handled = [self._handle(completion) for completion in self._engine.completions(TICK_S)]
+        handled = [self._handle(completion) for completion in self._told(wait_s)]
         if not any(handled):
             # Completions that are not ours to acknowledge come back at once; do not spin on them.
-            time.sleep(max(0.0, TICK_S - (time.monotonic() - begun)))
+            time.sleep(max(0.0, wait_s - (time.monotonic() - begun)))
+
+    def _told(self, wait_s: float) -> list[Completion]:
+        try:
+            return self._engine.completions(wait_s)
+        except EngineUnavailable as exc:
+            self._later.failed(exc)
+            return []
 
     def _handle(self, completion: Completion) -> bool:
         """Move the job of a completion on. False where it is another worker's."""
@@ -200,17 +267,25 @@ class JobManager:
     # -- when things go wrong ------------------------------------------------------------------------------------
 
     def _attempt(self, step: Callable[..., Job], job: Job, *details: str) -> Job | None:
-        """Take a step of a job. None where the job failed in it, or is no longer ours."""
+        """Take a step of a job. None where the job failed in it, must wait for the engine, or is no longer ours."""
         try:
-            return step(self._work, job, *details)
+            done = step(self._work, job, *details)
         except LeaseLost:
+            self._later.done(job)
             return None
-        except (StoreError, ModelMissing):
+        except (EngineBusy, EngineUnavailable) as exc:
+            self._later.put(job, exc)
+            return None
+        except (StoreError, EngineUnusable):
             # Not the job's fault, and every other job would fail for it too.
             raise
         except VidsearchError as exc:
+            self._later.done(job)
             self._fail(job, str(exc))
             return None
+        if step in (steps.begin, steps.collect):
+            self._later.reached()
+        return done
 
     def _fail(self, job: Job, error: str) -> None:
         # The step may have moved it on, or even ended it, before it failed.
@@ -224,6 +299,8 @@ class JobManager:
             del self._running[job.id]
             if not self._is_active(job):
                 self._cancel(job)
+        for job in [job for job in self._later.jobs if job.id not in owned]:
+            self._later.done(job)
 
     def _is_active(self, job: Job) -> bool:
         """Whether another worker goes on with a job: its run is the same one, and must not be cancelled."""
@@ -238,5 +315,6 @@ class JobManager:
             self._engine.cancel(job.run_ref)
 
     def _forget(self) -> None:
+        self._later = Later()
         self._running.clear()
         self._ready.clear()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidsearch.cuts import Span, merged
 from vidsearch.engine import Engine, Page, RunRequest
 from vidsearch.model import ExaminedSpan, Footage, Job, SpanOutcome
 from vidsearch.states import JobState
@@ -25,6 +26,8 @@ class Work:
     """Called when all results of a job are in the store, before it counts as succeeded."""
     on_event: Callable[[Job], None]
     """Told of every job whose state changed, or that was taken over."""
+    active: Callable[[Footage], Sequence[Span]] | None = None
+    """Tells the parts of a recording worth searching, where only those are searched."""
 
     def move(self, job: Job, state: JobState, **changes: str | None) -> Job:
         """Move a job and tell of it. Raises LeaseLost."""
@@ -34,15 +37,19 @@ class Work:
 
 
 def prepare(work: Work, job: Job) -> Job:
-    """``preparing``: check that the source is there. Raises SourceUnavailable."""
+    """``preparing``: check that the source is there; cut it where the engine needs that. Raises SourceUnavailable."""
     work.check_source(_footage(work, job))
-    in_place = work.engine.capabilities.reads_in_place
-    return work.move(job, JobState.SEARCHING if in_place else JobState.UPLOADING)
+    if work.engine.capabilities.reads_in_place:
+        return work.move(job, JobState.SEARCHING)
+    work.engine.prepare(_request(work, job), job.token)
+    return work.move(job, JobState.UPLOADING)
 
 
 def upload(work: Work, job: Job) -> Job:
-    """``uploading``: start the run of an engine that sends the source away first, which is part of starting it."""
-    run_ref = _start(work, job)
+    """``uploading``: send the source to where the engine reads it, and have it begin. Raises EngineBusy."""
+    request = _request(work, job)
+    work.engine.upload(request, job.token)
+    run_ref = work.engine.start(request, job.token)
     return work.move(job, JobState.SEARCHING, run_ref=run_ref)
 
 
@@ -51,7 +58,8 @@ def search(work: Work, job: Job) -> Job:
 
     The attempt's token makes both the same call.
     """
-    return work.store.jobs.note_run(job, owner=work.owner, run_ref=_start(work, job))
+    run_ref = work.engine.start(_request(work, job), job.token)
+    return work.store.jobs.note_run(job, owner=work.owner, run_ref=run_ref)
 
 
 BEGIN: dict[JobState, Callable[[Work, Job], Job]] = {
@@ -113,17 +121,21 @@ def _footage(work: Work, job: Job) -> Footage:
     return work.store.footage.get(job.case_id, job.footage_id)
 
 
-def _start(work: Work, job: Job) -> str:
+def _request(work: Work, job: Job) -> RunRequest:
     footage = _footage(work, job)
-    request = RunRequest(
+    spans = None
+    if work.active is not None:
+        inside = ((max(start, job.start_ms), min(end, job.end_ms)) for start, end in work.active(footage))
+        spans = tuple(merged(inside))
+    return RunRequest(
         footage_key=footage.key,
         path=Path(footage.path),
         facts=footage.facts,
         start_ms=job.start_ms,
         end_ms=job.end_ms,
-        gallery=None if work.engine.capabilities.analysis else job.case_id,
+        gallery=job.case_id,
+        spans=spans,
     )
-    return work.engine.start(request, job.token)
 
 
 def _store_page(work: Work, job: Job, footage: Footage, page: Page) -> None:

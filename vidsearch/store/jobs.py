@@ -105,9 +105,18 @@ class Jobs:
         """Stop open and paused jobs until they are retried; return how many."""
         return self._stop(JobState.CANCELLED, job_ids)
 
-    def resume(self, job_ids: Iterable[int]) -> int:
-        """Queue paused jobs again, as a new attempt with a new token; return how many."""
-        return self._queue_again((JobState.PAUSED,), job_ids)
+    def resume(self, job_ids: Iterable[int], *, same_attempt: bool = False) -> int:
+        """Queue paused jobs again, as a new attempt with a new token; return how many.
+
+        ``same_attempt`` keeps attempt and token, so that what an engine has begun under the token is gone on with.
+        """
+        if not same_attempt:
+            return self._queue_again((JobState.PAUSED,), job_ids)
+        return self._db.run(
+            "UPDATE jobs SET state = 'queued', updated_ms = ? "
+            "WHERE state = 'paused' AND id IN (SELECT value FROM json_each(?))",
+            (now_ms(), listed(job_ids)),
+        )
 
     def retry(self, job_ids: Iterable[int]) -> int:
         """Queue failed and cancelled jobs again, as a new attempt with a new token; return how many."""
@@ -226,12 +235,14 @@ class Jobs:
         )
         return [_job(row) for row in rows]
 
-    def for_footage(self, footage_id: int, engine: str, engine_version: str, settings_key: str) -> builtins.list[Job]:
-        """Return the jobs of one analysis of a recording, by start."""
+    def for_footage(
+        self, footage_id: int, engine: str, engine_version: str, settings_key: str, *, since_revision: int = 0
+    ) -> builtins.list[Job]:
+        """Return the jobs of one analysis of a recording, by start: those that asked a gallery so new or newer."""
         rows = self._db.all(
             "SELECT * FROM jobs WHERE footage_id = ? AND engine = ? AND engine_version = ? AND settings_key = ? "
-            "ORDER BY start_ms, gallery_revision",
-            (footage_id, engine, engine_version, settings_key),
+            "AND gallery_revision >= ? ORDER BY start_ms, gallery_revision",
+            (footage_id, engine, engine_version, settings_key, since_revision),
         )
         return [_job(row) for row in rows]
 
@@ -343,6 +354,24 @@ class Jobs:
         )
         return [row["id"] for row in rows]
 
+    def unasked(self, case_id: str, engine: str, before_revision: int) -> builtins.list[int]:
+        """Return queued and paused jobs of a case that would ask about a gallery older than ``before_revision``."""
+        rows = self._db.all(
+            "SELECT id FROM jobs WHERE case_id = ? AND engine = ? AND state IN ('queued', 'paused') "
+            "AND gallery_revision < ? AND gallery_revision > 0",
+            (case_id, engine, before_revision),
+        )
+        return [row["id"] for row in rows]
+
+    def with_runs(self, job_ids: Iterable[int]) -> builtins.list[int]:
+        """Return those of ``job_ids`` whose run an engine works on or has done, not yet collected."""
+        rows = self._db.all(
+            "SELECT id FROM jobs WHERE state IN ('searching', 'collecting') AND run_ref IS NOT NULL "
+            "AND id IN (SELECT value FROM json_each(?))",
+            (listed(job_ids),),
+        )
+        return [row["id"] for row in rows]
+
     def owners(self) -> builtins.list[str]:
         """Return everybody who holds a lease."""
         rows = self._db.all("SELECT DISTINCT lease_owner FROM jobs WHERE lease_owner IS NOT NULL")
@@ -423,6 +452,7 @@ def _job(row: Row) -> Job:
         engine=row["engine"],
         engine_version=row["engine_version"],
         settings_key=row["settings_key"],
+        gallery_revision=row["gallery_revision"],
         start_ms=row["start_ms"],
         end_ms=row["end_ms"],
         state=row["state"],

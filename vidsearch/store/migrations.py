@@ -445,3 +445,28 @@ def m006_forgotten(db: Database) -> None:
         END;
         """,
     )
+
+
+@migrations()
+def m007_several_engines(db: Database) -> None:
+    """What engines that ask about a gallery need: since when a face is in it, and photos only some take."""
+    _run(
+        db,
+        """
+        -- The revision of the gallery that the face came with: what was searched before it must be searched again.
+        ALTER TABLE enrolled_faces ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+
+        -- Photos that one engine took and another one refused.
+        CREATE TABLE photo_refusals (
+            photo_id INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
+            engine TEXT NOT NULL,
+            engine_version TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            PRIMARY KEY (photo_id, engine)
+        ) STRICT, WITHOUT ROWID;
+
+        -- Footage is searched by some engines under one name in several ways; the newest one decides what is shown.
+        CREATE INDEX jobs_footage ON jobs(footage_id, engine, engine_version, settings_key, gallery_revision);
+        """,
+    )

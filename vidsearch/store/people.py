@@ -134,11 +134,31 @@ class People:
         return {row["face_id"]: (row["person_id"], row["photo_id"], bool(row["weak"])) for row in rows}
 
     def outdated(self, case_id: str, engine: str, version: str) -> builtins.list[Photo]:
-        """Return the photos whose face another version of an engine holds."""
+        """Return the photos whose face some engine holds, but not this version of this engine, nor has it refused them.
+
+        The face told with a photo is this engine's where it holds one, else another's.
+        """
         rows = self._db.all(
             self._db.queries["photos_of_other_versions"], {"case_id": case_id, "engine": engine, "version": version}
         )
         return [_photo(row) for row in rows]
+
+    def refuse(self, photo: Photo, engine: str, version: str, outcome: str, reason: str) -> None:
+        """Keep why a version of an engine does not take a photo that another engine took."""
+        self._db.run(
+            "INSERT INTO photo_refusals (photo_id, engine, engine_version, outcome, reason) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET engine_version = excluded.engine_version, outcome = excluded.outcome, "
+            "reason = excluded.reason",
+            (photo.id, engine, version, outcome, reason),
+        )
+
+    def newest_face(self, case_id: str, engine: str) -> int:
+        """Return the revision of the gallery that the newest face an engine holds came with, or 0 without any."""
+        row = self._db.one(
+            "SELECT coalesce(max(revision), 0) AS newest FROM enrolled_faces WHERE case_id = ? AND engine = ?",
+            (case_id, engine),
+        )
+        return int(row["newest"]) if row else 0
 
     def renew_face(self, photo: Photo, enrolled: EnrolledFace) -> None:
         """Put the face that today's version of an engine holds for a photo in the place of the older one."""
@@ -165,8 +185,9 @@ class People:
         face = enrolled.face
         self._db.run(
             "INSERT INTO enrolled_faces (face_id, case_id, person_id, photo_id, engine, engine_version, left, top, "
-            "width, height, confidence, face_px, sharpness, frontal, weak) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "width, height, confidence, face_px, sharpness, frontal, weak, revision) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "(SELECT gallery_revision + 1 FROM cases WHERE id = ?))",
             (
                 enrolled.face_id,
                 person.case_id,
@@ -180,6 +201,8 @@ class People:
                 float(face.sharpness),
                 float(face.frontal),
                 int(enrolled.weak),
+                # Whoever enrols bumps the revision in the same transaction, after this.
+                person.case_id,
             ),
         )
 

@@ -10,12 +10,17 @@ LEFT JOIN enrolled_faces AS face ON face.rowid = (
 WHERE photos.person_id = :person_id
 ORDER BY photos.id;
 
--- photos_of_other_versions: the photos of a case whose face is held by a version of an engine other than this
+-- photos_of_other_versions: the photos of a case whose face some engine holds, but neither holds nor refuses this version
 SELECT photos.*, face.face_id, face.engine, face.engine_version, face.left, face.top, face.width AS face_width,
        face.height AS face_height
-FROM enrolled_faces AS face
-JOIN photos ON photos.id = face.photo_id
-WHERE face.case_id = :case_id AND face.engine = :engine AND face.engine_version <> :version
+FROM photos
+JOIN enrolled_faces AS face ON face.rowid = (
+    SELECT rowid FROM enrolled_faces WHERE photo_id = photos.id ORDER BY engine <> :engine, engine LIMIT 1)
+WHERE photos.case_id = :case_id
+AND NOT EXISTS (SELECT 1 FROM enrolled_faces AS held
+                WHERE held.photo_id = photos.id AND held.engine = :engine AND held.engine_version = :version)
+AND NOT EXISTS (SELECT 1 FROM photo_refusals AS refused
+                WHERE refused.photo_id = photos.id AND refused.engine = :engine AND refused.engine_version = :version)
 ORDER BY photos.id;
 
 -- photo_by_id: one photo of a case with the face held for it
