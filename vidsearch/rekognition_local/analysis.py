@@ -18,12 +18,12 @@ from vidsearch.engines.local.engine import LocalEngine
 from vidsearch.errors import AwsError, FootageRefused
 from vidsearch.media.probe import probe
 from vidsearch.model import MediaFacts
+from vidsearch.rekognition_local.faults import FaultPlan
 from vidsearch.rekognition_local.images import object_names
 from vidsearch.rekognition_local.refusals import NO_OBJECT, UNSUPPORTED
 from vidsearch.rekognition_local.state import State
 
-MAX_VIDEO_MS = 6 * 3_600_000
-TOO_LONG = "The video is longer than 6 hours."
+TOO_LONG = "The duration of the supplied media is too large. The maximum duration is 6 hours."
 
 _CHUNK = 1 << 20
 _WAIT_S = 0.25
@@ -64,10 +64,18 @@ class Analysis:
     """Turns objects of S3 into analysed footage."""
 
     def __init__(
-        self, state: State, clients: Clients, engine: LocalEngine, folder: Path, stopped: Callable[[], bool]
+        self,
+        state: State,
+        clients: Clients,
+        engine: LocalEngine,
+        folder: Path,
+        plan: FaultPlan,
+        stopped: Callable[[], bool],
     ) -> None:
         """``folder`` holds videos while they are looked at; what an earlier server left there goes."""
-        self._state, self._clients, self._engine, self._stopped = state, clients, engine, stopped
+        self._state, self._clients, self._engine = state, clients, engine
+        self._plan, self._stopped = plan, stopped
+        self._version = f"{engine.version}/{engine.settings_key}"
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.iterdir():
@@ -77,7 +85,8 @@ class Analysis:
         """Return a job's video, analysed. Raises JobFailed, Stopped."""
         with self._state.reading() as db:
             known = db.execute(
-                "SELECT sha256, facts, message FROM contents WHERE etag = ? AND size = ?", (job["etag"], job["size"])
+                "SELECT sha256, facts, message FROM contents WHERE etag = ? AND size = ? AND engine = ?",
+                (job["etag"], job["size"], self._version),
             ).fetchone()
         if known is not None:
             if known["facts"] is None:
@@ -92,7 +101,7 @@ class Analysis:
     def _analysed(self, job: sqlite3.Row, path: Path) -> Content:
         sha = self._fetch(job, path)
         try:
-            facts = _accepted(path)
+            facts = _accepted(path, self._plan.faults.max_video_s)
         except JobFailed as exc:
             self._note(job, sha, None, str(exc))
             raise
@@ -146,11 +155,12 @@ class Analysis:
         told = None if facts is None else json.dumps(asdict(facts))
         with self._state.changing() as db:
             db.execute(
-                "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)", (job["etag"], job["size"], sha, told, message)
+                "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?)",
+                (job["etag"], job["size"], self._version, sha, told, message),
             )
 
 
-def _accepted(path: Path) -> MediaFacts:
+def _accepted(path: Path, most_s: float) -> MediaFacts:
     """Return what a video is, where it is one that is taken. Raises JobFailed."""
     try:
         facts = probe(path)
@@ -158,6 +168,6 @@ def _accepted(path: Path) -> MediaFacts:
         raise JobFailed(UNSUPPORTED) from exc
     if facts.codec != "h264" or facts.container not in ("mp4", "mov"):
         raise JobFailed(UNSUPPORTED)
-    if facts.duration_ms > MAX_VIDEO_MS:
+    if facts.duration_ms > 1000 * most_s:
         raise JobFailed(TOO_LONG)
     return facts

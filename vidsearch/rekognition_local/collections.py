@@ -72,6 +72,7 @@ class Collections:
             "FaceCount": count,
             "FaceModelVersion": row["model_version"],
             "CollectionARN": self._prefix + name,
+            "UserCount": 0,
             "CreationTimestamp": datetime.fromtimestamp(row["created_ms"] / 1000, UTC),
         }
 
@@ -120,6 +121,29 @@ class Collections:
             raise no_collection(name)
         found: sqlite3.Row = row
         return found
+
+    def usable(self, name: str) -> sqlite3.Row:
+        """Return what is stored of a collection whose faces can be compared. Raises a Refusal.
+
+        An update of vidsearch may bring an engine that cannot read the vectors of the one before. The service keeps
+        its old models; this server cannot, and says so rather than to find nobody.
+        """
+        row = self.row(name)
+        if row["engine_version"] != self._engine.version:
+            raise invalid(
+                f"The collection id: {name} was made with another version of the local engine; delete it and index its "
+                "faces again"
+            )
+        return row
+
+    def sweep(self) -> None:
+        """Remove the vectors of faces that are not known here: a server was killed between keeping the two."""
+        with self._state.reading() as db:
+            galleries = {row["id"]: row["gallery"] for row in db.execute("SELECT id, gallery FROM collections")}
+            for name, gallery in galleries.items():
+                rows = db.execute("SELECT engine_face FROM faces WHERE collection = ?", (name,))
+                lost = set(self._engine.faces(gallery)) - {row["engine_face"] for row in rows}
+                self._engine.forget(gallery, sorted(lost))
 
     def _of_arn(self, arn: str) -> sqlite3.Row:
         if not arn.startswith(self._prefix):

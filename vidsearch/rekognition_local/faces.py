@@ -73,7 +73,7 @@ class Faces:
 
     def index(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """IndexFaces."""
-        collection = self._collections.row(request["CollectionId"])
+        collection = self._collections.usable(request["CollectionId"])
         picture = self._images.load(request["Image"])
         quality = request.get("QualityFilter", "AUTO")
         limit = min(request.get("MaxFaces", MAX_FACES), MAX_FACES)
@@ -135,7 +135,7 @@ class Faces:
 
     def search(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """SearchFaces: by a face of the collection, which is not among the matches."""
-        collection = self._collections.row(request["CollectionId"])
+        collection = self._collections.usable(request["CollectionId"])
         with self._state.reading() as db:
             row = db.execute(
                 "SELECT * FROM faces WHERE collection = ? AND face_id = ?", (collection["id"], request["FaceId"])
@@ -154,7 +154,7 @@ class Faces:
 
     def search_by_image(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """SearchFacesByImage: by the largest face of a picture."""
-        collection = self._collections.row(request["CollectionId"])
+        collection = self._collections.usable(request["CollectionId"])
         picture = self._images.load(request["Image"])
         face = self._largest(picture, request.get("QualityFilter", "NONE"), NO_FACE)
         least = request.get("FaceMatchThreshold", DEFAULT_THRESHOLD)

@@ -38,6 +38,10 @@ class Faults:
     deny_with: str = "AccessDeniedException"
     max_jobs: int = 20
     """Jobs open at once; one more is answered with LimitExceededException."""
+    max_video_bytes: int = 10 << 30
+    """Larger videos are answered with VideoTooLargeException."""
+    max_video_s: float = 6 * 3600.0
+    """Jobs of longer videos end as FAILED."""
     job_s: float = 0.0
     """Seconds that a job takes at least."""
     fail_every: int = 0

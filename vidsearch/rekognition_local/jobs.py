@@ -19,7 +19,6 @@ from vidsearch.rekognition_local.refusals import Refusal, invalid_page_token, no
 from vidsearch.rekognition_local.state import State
 
 MAX_RESULTS = 1000
-MAX_VIDEO_BYTES = 10 << 30
 KEPT_MS = 7 * 24 * 3_600_000
 """Results are kept, and tokens remembered, for a week."""
 
@@ -49,7 +48,7 @@ class Jobs:
         asked = json.dumps({k: v for k, v in request.items() if k != "ClientRequestToken"}, sort_keys=True)
         known = self._known(token, asked)
         if known is None:
-            self._collections.row(request["CollectionId"])
+            self._collections.usable(request["CollectionId"])
             names = object_names(request["Video"].get("S3Object", {}))
             facts = self._object(names)
             known = self._open(token, asked, facts)
@@ -102,7 +101,7 @@ class Jobs:
                 head = self._clients("s3").head_object(**names)
         except AwsError as exc:
             raise no_object() from exc
-        if head["ContentLength"] > MAX_VIDEO_BYTES:
+        if head["ContentLength"] > self._plan.faults.max_video_bytes:
             raise Refusal(
                 "VideoTooLargeException",
                 "The file size or duration of the supplied media is too large. The maximum "

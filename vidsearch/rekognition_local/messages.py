@@ -15,6 +15,7 @@ from vidsearch.aws.trouble import translated
 from vidsearch.errors import AwsError
 from vidsearch.rekognition_local.faults import FaultPlan
 from vidsearch.rekognition_local.state import State
+from vidsearch.rekognition_local.steady import Steady
 
 log = logging.getLogger(__name__)
 
@@ -31,23 +32,8 @@ class Messages:
     def __init__(
         self, state: State, clients: Clients, plan: FaultPlan, now: Callable[[], int], stop: threading.Event
     ) -> None:
-        self._state, self._clients, self._plan, self._now, self._stop = state, clients, plan, now, stop
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="messages")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Say that there is a new message."""
-        self._wake.set()
-
-    def join(self) -> None:
-        """Wait until it has stopped."""
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._state, self._clients, self._plan, self._now = state, clients, plan, now
+        self.thread = Steady("messages", self._step, stop, idle_s=_IDLE_S)
 
     def put(self, db: sqlite3.Connection, job: str, request: Mapping[str, Any], status: str) -> None:
         """Keep the message that a job ended, in the transaction that ends it. Without a channel there is none."""
@@ -61,13 +47,7 @@ class Messages:
             body = json.dumps(_message(name, request, status, self._now()))
             db.execute("INSERT INTO outbox (topic, body, due_ms) VALUES (?, ?, ?)", (channel["SNSTopicArn"], body, due))
 
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            if not self._send_due():
-                self._wake.wait(_IDLE_S)
-                self._wake.clear()
-
-    def _send_due(self) -> bool:
+    def _step(self) -> bool:
         """Send what is due and return whether there was anything."""
         faults, now = self._plan.faults, self._now()
         with self._state.reading() as db:

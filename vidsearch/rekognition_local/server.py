@@ -80,7 +80,12 @@ class LocalRekognition:
         except OSError as exc:
             self._service.close()
             raise UsageError(f"cannot serve at {host}:{port}: {exc.strerror or exc}; choose another --port") from exc
-        self._service.start()
+        try:
+            self._service.start()
+        except BaseException:
+            self._server.server_close()
+            self._service.close()
+            raise
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="rekognition-local")
         self._thread.start()
 

@@ -53,38 +53,43 @@ class Service:
         now: Callable[[], int],
     ) -> None:
         """See ``LocalRekognition``."""
-        self._own_clients = None if clients is not None else Clients(DEFAULT_REGION)
-        aws = clients or self._own_clients
-        assert aws is not None
+        aws = clients or Clients(DEFAULT_REGION)
+        self._own_clients = aws if clients is None else None
         self._plan, self._calls = plan, calls
         self._stop = threading.Event()
         self._protocol = Protocol("rekognition")
-        self._engine = LocalEngine(
-            folder / "local-engine",
-            models,
-            FrameReader(),
-            executor or (lambda: WorkerPool(cores)),
-            cores=cores,
-            sample_fps=SAMPLE_FPS,
-        )
         self._state = State(folder / "rekognition.db")
+        try:
+            self._engine = LocalEngine(
+                folder / "local-engine",
+                models,
+                FrameReader(),
+                executor or (lambda: WorkerPool(cores)),
+                cores=cores,
+                sample_fps=SAMPLE_FPS,
+            )
+        except BaseException:
+            self._state.close()
+            raise
         pages = Pages(self._state.key(), now)
-        collections = Collections(
-            self._state, self._engine, pages, plan, now, region=aws.region, model_version=model_version
+        region = aws.region or DEFAULT_REGION
+        self._collections = Collections(
+            self._state, self._engine, pages, plan, now, region=region, model_version=model_version
         )
-        faces = Faces(self._state, self._engine, Images(aws), collections, pages, plan)
+        faces = Faces(self._state, self._engine, Images(aws), self._collections, pages, plan)
         self._messages = Messages(self._state, aws, plan, now, self._stop)
-        analysis = Analysis(self._state, aws, self._engine, folder / "incoming", self._stop.is_set)
+        analysis = Analysis(self._state, aws, self._engine, folder / "incoming", plan, self._stop.is_set)
         self._worker = JobWorker(
-            self._state, self._engine, analysis, collections, faces, self._messages, plan, now, self._stop
+            self._state, self._engine, analysis, self._collections, faces, self._messages, plan, now, self._stop
         )
-        jobs = Jobs(self._state, aws, collections, pages, plan, calls, now, self._worker.wake)
-        self._operations = _operations(collections, faces, jobs)
+        jobs = Jobs(self._state, aws, self._collections, pages, plan, calls, now, self._worker.thread.wake)
+        self._operations = _operations(self._collections, faces, jobs)
 
     def start(self) -> None:
         """Begin to do jobs and to send messages."""
-        self._worker.start()
-        self._messages.start()
+        self._collections.sweep()
+        self._worker.thread.start()
+        self._messages.thread.start()
 
     def answer(self, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Return status and JSON for a call. Raises LostAnswer."""
@@ -136,8 +141,8 @@ class Service:
     def close(self) -> None:
         """Stop what runs and close everything."""
         self._stop.set()
-        self._worker.join()
-        self._messages.join()
+        self._worker.thread.join()
+        self._messages.thread.join()
         self._engine.close()
         self._state.close()
         if self._own_clients is not None:

@@ -13,6 +13,9 @@ from vidsearch.errors import DatabaseTooNew, DatabaseUnusable, DiskFull
 
 SCHEMA_VERSION = 1
 
+_PATIENCE_S = 2.0
+"""How long a folder may still be in use by a server that is stopping."""
+
 _SCHEMA = """
 CREATE TABLE keys (                   -- what page tokens are signed with
     name TEXT PRIMARY KEY,
@@ -77,10 +80,11 @@ CREATE INDEX sightings_by_person ON sightings (job, person, ms);
 CREATE TABLE contents (               -- what is known of objects, whatever their keys
     etag TEXT NOT NULL,
     size INTEGER NOT NULL,
+    engine TEXT NOT NULL,             -- the version that analysed it
     sha256 TEXT NOT NULL,
     facts TEXT,                       -- JSON: MediaFacts; NULL where it is not to be searched
     message TEXT,                     -- and why
-    PRIMARY KEY (etag, size)
+    PRIMARY KEY (etag, size, engine)
 ) WITHOUT ROWID;
 
 CREATE TABLE outbox (                 -- messages to be published
@@ -102,7 +106,7 @@ class State:
         self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.OperationalError) as exc:
             raise DatabaseUnusable(f"{path} cannot be made: {exc}") from exc
         try:
@@ -114,6 +118,8 @@ class State:
     def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
         with self.reading() as db:
+            # One server at a time: two would both do every job.
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA foreign_keys = ON")
@@ -162,6 +168,8 @@ class State:
         except sqlite3.OperationalError as exc:
             if "full" in str(exc):
                 raise DiskFull from exc
+            if "locked" in str(exc):
+                raise DatabaseUnusable(f"{self._path.parent} is in use by another rekognition-local") from exc
             raise DatabaseUnusable(f"{self._path} cannot be used: {exc}") from exc
         except sqlite3.DatabaseError as exc:
             raise DatabaseUnusable(f"{self._path} is damaged: {exc}") from exc

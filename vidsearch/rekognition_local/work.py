@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from vidsearch.engines.local.engine import LocalEngine
@@ -21,8 +19,7 @@ from vidsearch.rekognition_local.faults import FaultPlan
 from vidsearch.rekognition_local.messages import Messages
 from vidsearch.rekognition_local.refusals import Refusal
 from vidsearch.rekognition_local.state import State
-
-log = logging.getLogger(__name__)
+from vidsearch.rekognition_local.steady import Steady
 
 _IDLE_S = 0.5
 """How often it is looked for work that no call has told of: jobs that were to take a while."""
@@ -46,37 +43,23 @@ class JobWorker:
         """``stop`` ends the work at the next picture; what was not finished is done after the next start."""
         self._state, self._engine, self._analysis = state, engine, analysis
         self._collections, self._faces, self._messages = collections, faces, messages
-        self._plan, self._now, self._stop = plan, now, stop
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="jobs")
+        self._plan, self._now = plan, now
+        self._broken: sqlite3.Row | None = None
+        self.thread = Steady("jobs", self._step, stop, idle_s=_IDLE_S)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Say that there is a new job."""
-        self._wake.set()
-
-    def join(self) -> None:
-        """Wait until it has stopped."""
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _loop(self) -> None:
-        # Through a pool of one, so that whatever a job meets comes back as its outcome and ends no thread.
-        with ThreadPoolExecutor(1, thread_name_prefix="job") as pool:
-            while not self._stop.is_set():
-                job = self._next()
-                if job is None:
-                    self._wake.wait(_IDLE_S)
-                    self._wake.clear()
-                    continue
-                error = pool.submit(self._do, job).exception()
-                if error is not None and not self._stop.is_set():
-                    log.error("job %s failed", job["id"], exc_info=error)
-                    self._finish(job, None, f"Internal error: {error}".splitlines()[0])
+    def _step(self) -> bool:
+        """Do one job and return whether there was any. One that broke the step before ends as FAILED."""
+        broken, self._broken = self._broken, None
+        if broken is not None:
+            self._finish(broken, None, "Internal error")
+            return True
+        job = self._next()
+        if job is None:
+            return False
+        self._broken = job
+        self._do(job)
+        self._broken = None
+        return True
 
     def _next(self) -> sqlite3.Row | None:
         until = self._now() - round(1000 * self._plan.faults.job_s)
@@ -121,11 +104,11 @@ class JobWorker:
             )
             told = "ERROR" if forced and self._plan.faults.error_status else status
             self._messages.put(db, job["id"], request, told)
-        self._messages.wake()
+        self._messages.thread.wake()
 
     def _people(self, content: Content, request: dict[str, Any]) -> Iterator[tuple[float, list[Any], list[Any]]]:
         """Yield (confidence, FaceMatches, [(ms, box)]) of everybody in a video, in order of their first sighting."""
-        collection = self._collections.row(request["CollectionId"])
+        collection = self._collections.usable(request["CollectionId"])
         found: dict[str, list[ProbeMatch]] = defaultdict(list)
         for match in self._engine.match(collection["gallery"], content.key):
             # A name needs as many shots that agree as the local engine asks for.
