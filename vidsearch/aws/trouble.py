@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
+from vidsearch.aws.actions import s3_action
 from vidsearch.errors import (
     AwsDenied,
     AwsError,
@@ -20,14 +21,32 @@ from vidsearch.errors import (
     EngineBusy,
 )
 
-_DENIED = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|Forbidden|^403$", re.IGNORECASE)
-_BAD_KEYS = re.compile(
-    r"UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken"
+_DENIED = re.compile(
+    r"AccessDenied|Unauthorized|NotAuthorized|AuthorizationError|AccessControl|Forbidden|^403$", re.IGNORECASE
 )
-_SKEWED = re.compile(r"RequestTimeTooSkewed|RequestExpired|InvalidSignatureException")
+_BAD_KEYS = re.compile(
+    r"UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId|SignatureDoesNotMatch|InvalidSignature|ExpiredToken"
+    r"|InvalidToken"
+)
+_SKEWED = re.compile(r"RequestTimeTooSkewed|RequestExpired")
+_SKEWED_SAID = re.compile(r"Signature expired|Signature not yet current")
+_FULL = re.compile(r"LimitExceeded|TooManyBuckets|OverLimit|QuotaExceeded|CodeStorageExceeded|TooManyEntities")
+_ELSEWHERE = re.compile(r"^301$|PermanentRedirect|IllegalLocationConstraint|AuthorizationHeaderMalformed")
 _GONE = re.compile(r"NotFound|NonExistent|NoSuch|DoesNotExist|^404$")
 _SLOW = re.compile(r"Throttl|ProvisionedThroughputExceeded|SlowDown|TooManyRequests|RequestLimitExceeded")
-_ACTION = re.compile(r"not authorized to perform:? ([\w-]+:\w+)")
+_ACTION = re.compile(r"not authorized to perform:? ([\w-]+:\w+)", re.IGNORECASE)
+_FORBIDDEN = re.compile(r"explicit deny in (?:an? )?([a-z][\w -]*)")
+
+_LABELLED = re.compile(
+    r"(?i)([\w-]*(?:signature|token|secret|password|credential|authorization|access.?key)[\w-]*)"
+    r"(['\"]?\s*[=:]\s*['\"]?)[^\s&'\",]+"
+)
+"""A name that says secret, and what is assigned to it."""
+
+_SECRET = re.compile(
+    r"(?<![\w/+=.-])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*\d)[A-Za-z0-9/+]{40}(?![\w/+=-])"
+)
+"""What looks like a secret access key: forty characters of both cases and digits. Hashes have one case."""
 
 REFRESH = "renew them (`aws sso login`, or new access keys), or name another profile with aws_profile"
 
@@ -64,26 +83,48 @@ def of_answer(exc: ClientError, doing: str) -> AwsError | EngineBusy:
     """Return our error for an error answer of a service."""
     code = str(exc.response.get("Error", {}).get("Code", ""))
     said = _plain(str(exc.response.get("Error", {}).get("Message", "")) or code)
-    if code == "LimitExceededException":
+    if code == "LimitExceededException" and exc.operation_name.startswith("Start"):
         return EngineBusy(f"all job slots of the account are taken: {said}")
-    if _SKEWED.search(code) or "Signature expired" in said or "Signature not yet current" in said:
+    if _SKEWED.search(code) or _SKEWED_SAID.search(said):
         return AwsDenied(f"cannot {doing}: this computer's clock is wrong; set it (NTP) and try again", code=code)
     if _BAD_KEYS.search(code):
         return AwsDenied(f"cannot {doing}: AWS does not accept these credentials ({code}); {REFRESH}", code=code)
     if _DENIED.search(code):
-        action = _ACTION.search(said)
-        lack = f"the permission {action[1]} is missing" if action else f"access is denied ({said})"
-        return AwsDenied(f"cannot {doing}: {lack}; add it to the policy (`python setup_aws.py` repairs it)", code=code)
+        return AwsDenied(f"cannot {doing}: {_lack(exc, said)}", code=code)
     if _SLOW.search(code):
         return AwsThrottled(f"cannot {doing}: Amazon asks to slow down ({code}); try again in a minute", code=code)
     if _GONE.search(code):
         return AwsNotFound(f"cannot {doing}: {said}", code=code)
+    if _ELSEWHERE.search(code):
+        return AwsRefused(f"cannot {doing}: the bucket is in another region; all must be in one ({said})", code=code)
+    if code == "BucketAlreadyExists":
+        return AwsRefused(f"cannot {doing}: somebody else has a bucket of that name; use another --prefix", code=code)
+    if _FULL.search(code):
+        return AwsRefused(
+            f"cannot {doing}: a quota of the account is reached ({said}); remove what is no longer needed, or ask AWS "
+            "for more (Service Quotas)",
+            code=code,
+        )
     return AwsRefused(f"cannot {doing}: {said} ({code})", code=code)
+
+
+def _lack(exc: ClientError, said: str) -> str:
+    """Return what stands in the way of a denied call: the one permission, where AWS or the operation tells."""
+    named = _ACTION.search(said)
+    action = named[1] if named else s3_action(exc.operation_name)
+    if not action:
+        return f"access is denied ({said})"
+    if forbidden := _FORBIDDEN.search(said):
+        return f"{action} is forbidden by {forbidden[1].strip()}; ask whoever administers the AWS account"
+    return f"the permission {action} is missing; add it to the policy (`python setup_aws.py` repairs it)"
 
 
 def _plain(said: str) -> str:
     """Return one line without anything that looks like a key, a token or a signature."""
     line = " ".join(said.split())
     line = re.sub(r"\b(AKIA|ASIA)[A-Z0-9]{8,}\b", r"\1…", line)
-    line = re.sub(r"(?i)(signature|token|secret|credential|authorization)(['\"]?\s*[=:]\s*)\S+", r"\1\2…", line)
+    line = re.sub(r"(?i)\b(bearer|basic)\s+\S+", r"\1 …", line)
+    line = _LABELLED.sub(r"\1\2…", line)
+    line = re.sub(r"[A-Za-z0-9+/=_-]{100,}", "…", line)  # session tokens have no other mark
+    line = _SECRET.sub("…", line)
     return line[:400].rstrip(".")

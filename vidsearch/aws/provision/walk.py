@@ -1,0 +1,102 @@
+"""Walk a plan: look, make and repair, or remove."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import boto3
+
+from vidsearch.aws.provision.names import Names, Options
+from vidsearch.aws.provision.plan import Plan, everything, plan
+from vidsearch.aws.provision.regions import require_stored_video
+from vidsearch.aws.provision.step import Drift, Step, act
+from vidsearch.aws.session import Clients
+from vidsearch.aws.trouble import translated
+from vidsearch.errors import AwsDenied, AwsRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose credentials these are."""
+
+    account: str
+    arn: str
+
+
+def caller(aws: Clients, options: Options) -> Caller:
+    """Return whose credentials these are. Raises AwsDenied where there are none, AwsRefused for the wrong region."""
+    require_stored_video(options.region)
+    answer = act("ask AWS whose credentials these are", aws("sts").get_caller_identity)
+    return Caller(answer["Account"], answer["Arn"])
+
+
+def usual_region(profile: str) -> str:
+    """Return the region that the environment or the profile names, or nothing. Reads files only."""
+    named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if named:
+        return named
+    with translated("read the AWS profile"):
+        return boto3.Session(profile_name=profile or None).region_name or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A step, in words, and how AWS differs from it."""
+
+    sentence: str
+    drift: Drift | None
+
+
+def look_over(steps: Plan, aws: Clients, names: Names) -> Iterator[Finding]:
+    """Yield what is found for each step. Changes nothing."""
+    for step in steps:
+        drift = step.check(aws, names)
+        names = step.learn(aws, names)
+        yield Finding(step.sentence(names), drift)
+
+
+def apply(steps: Plan, aws: Clients, names: Names, tell: Callable[[Step, Drift], None]) -> Names:
+    """Make what is not there, set right what is not as planned, and return the names with what was learnt.
+
+    ``tell`` hears of each step that is about to change something. Cut short anywhere, the next run goes on.
+    """
+    for step in steps:
+        drift = step.check(aws, names)
+        if drift:
+            tell(step, drift)
+            step.apply(aws, names)
+        names = step.learn(aws, names)
+    return names
+
+
+def removable(aws: Clients, names: Names) -> list[tuple[Step, str]]:
+    """Return what of ours is there, in the order in which it can go, with words for it."""
+    chosen = plan(names.options)
+    found = []
+    for step in reversed(everything(names.options)):
+        try:
+            words = step.remains(aws, names)
+        except AwsDenied:
+            # Whoever was never allowed to make a thing has none of it to remove.
+            if step in chosen:
+                raise
+            continue
+        if words:
+            found.append((step, words))
+    return found
+
+
+def refuse_losses(removed: list[tuple[Step, str]], aws: Clients, names: Names) -> None:
+    """Raise AwsRefused where removing loses more than what was made here."""
+    losses = [lost for step, _ in removed if (lost := step.in_the_way(aws, names))]
+    if losses:
+        raise AwsRefused(f"{'; '.join(losses)}: with --force they are lost for good, and nothing was removed yet")
+
+
+def remove(removed: list[tuple[Step, str]], aws: Clients, names: Names, tell: Callable[[str], None]) -> None:
+    """Remove it all, last made first."""
+    for step, words in removed:
+        tell(words)
+        step.destroy(aws, names)
