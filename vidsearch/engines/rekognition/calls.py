@@ -187,9 +187,11 @@ class Calls:
         Raises AwsRefused with code InvalidPaginationTokenException for a token that has run out, UnknownRecord where
         Amazon does not keep the job any more.
         """
-        more = {"NextToken": token} if token else {}
+        asked: dict[str, Any] = {"JobId": job_id, "MaxResults": most, "SortBy": "INDEX"}
+        if token:
+            asked["NextToken"] = token
         try:
-            return self._ask("GetFaceSearch", "read the results", JobId=job_id, MaxResults=most, SortBy="INDEX", **more)
+            return self._ask("GetFaceSearch", "read the results", **asked)
         except AwsNotFound as exc:
             raise UnknownRecord(
                 f"Amazon does not keep the results of job {job_id} any more (it keeps them for 7 days): search again"

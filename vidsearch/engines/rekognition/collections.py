@@ -177,6 +177,11 @@ class Collections:
                 self._forget_in(older, {face.face_id for face in same})
         self._drop_empty(gallery)
 
+    def held(self, gallery: str) -> list[HeldFace]:
+        """Return the faces of the collection in use for a gallery."""
+        collection = self.find(gallery)
+        return self._held("collection = ?", (collection,)) if collection else []
+
     def of_picture(self, collection: str, picture: str) -> list[HeldFace]:
         """Return the faces that a collection holds of a picture, named by its SHA-256."""
         return self._held("collection = ? AND picture = ?", (collection, picture))

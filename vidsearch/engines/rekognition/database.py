@@ -83,6 +83,31 @@ CREATE TABLE inbox (                  -- word that came of jobs
     via TEXT NOT NULL,                -- queue, asked, bucket
     at_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+CREATE TABLE seen_footage (           -- recordings whose faces belong into a gallery's collection of faces seen
+    gallery TEXT NOT NULL,
+    footage TEXT NOT NULL,
+    PRIMARY KEY (gallery, footage)
+) WITHOUT ROWID;
+
+CREATE TABLE seen (                   -- tracks of which Amazon was sent the best picture
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    gallery TEXT NOT NULL,
+    track TEXT NOT NULL,
+    footage TEXT NOT NULL,
+    aws_id TEXT NOT NULL,             -- Amazon's FaceId; empty where it saw no face
+    at_ms INTEGER NOT NULL,
+    UNIQUE (gallery, track)
+);
+CREATE INDEX seen_by_footage ON seen (footage, gallery);
+
+CREATE TABLE asked (                  -- what was answered about an enrolled face when so much had been seen
+    gallery TEXT NOT NULL,
+    face_id TEXT NOT NULL,
+    newest INTEGER NOT NULL,
+    answer TEXT NOT NULL,             -- JSON: [track, similarity] of each sighting
+    PRIMARY KEY (gallery, face_id)
+) WITHOUT ROWID;
 """
 
 

@@ -20,6 +20,7 @@ from vidsearch.engines.rekognition.listener import ASK_AGAIN_MS, Listener, Post,
 from vidsearch.engines.rekognition.ports import Bounds, Cutter, Resources, Uploader
 from vidsearch.engines.rekognition.results import AskedPages, Pages, Results
 from vidsearch.engines.rekognition.runs import DONE, Runs
+from vidsearch.engines.rekognition.seen import Seen
 from vidsearch.engines.rekognition.sending import Sending
 from vidsearch.model import EnrolledFace, FaceDescription, Picture, ProbeMatch
 
@@ -102,6 +103,7 @@ class RekognitionEngine(Engine):
         calls = Calls(clients, limiter or Limiter.of_region(clients.region))
         self._collections = Collections(self._database, calls, resources.prefix, folder / "faces")
         self._galleries = Galleries(calls, self._collections)
+        self.seen_faces = Seen(self._database, calls, resources.prefix)
         self._runs = Runs(self._database)
         self._inbox = Inbox(self._database, self._runs, calls)
         self._sending = Sending(
@@ -150,6 +152,7 @@ class RekognitionEngine(Engine):
     def forget(self, gallery: str, face_ids: Sequence[str]) -> None:
         """Remove faces at Amazon and here for good."""
         self._galleries.forget(gallery, face_ids)
+        self.seen_faces.forget_faces(gallery, face_ids)
 
     def faces(self, gallery: str, *, older_than_s: float = 0.0) -> list[str]:
         """Return the ids of the faces of a gallery that were enrolled so long ago."""
@@ -171,6 +174,14 @@ class RekognitionEngine(Engine):
     def face_picture(self, gallery: str, face_id: str) -> bytes | None:
         """Return the JPEG of a face that was indexed."""
         return self._galleries.face_picture(gallery, face_id)
+
+    def enrolled(self, gallery: str) -> list[HeldFace]:
+        """Return the faces of a gallery as they are noted here, without asking Amazon."""
+        return self._collections.held(gallery)
+
+    def purge_footage(self, footage_key: str) -> None:
+        """Remove every face of a recording from the collections of faces seen."""
+        self.seen_faces.purge(footage_key)
 
     # -- galleries of another model, and lost ones ---------------------------------------------------------------
 

@@ -154,7 +154,11 @@ def refusal(face: FaceDescription, reasons: Sequence[str], *, or_weak: bool) -> 
             f"the face is {face.face_px} px wide; at least {LEAST_PX} are needed: use a larger picture{weak}"
         )
     if not reasons:
-        return NoFaceFound("Amazon finds no face that it can use there; use a picture that shows it from the front")
+        # It was seen in the photo and not found again to be indexed: not even as weak.
+        return FaceTooBlurred(
+            f"Amazon does not see the face clearly enough (sharpness {face.sharpness:.1f}): use a sharper picture that "
+            "shows it from the front in good light"
+        )
     said = " and ".join(_WORDS[reason] for reason in reasons if reason in _WORDS) or "not good enough"
     return FaceTooBlurred(
         f"Amazon finds the face {said} (sharpness {face.sharpness:.1f}): use a sharper picture that shows it from the "

@@ -1,0 +1,202 @@
+"""Faces seen in footage, in a collection of their own: a new face is looked for among them with one question."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from vidsearch.engines.rekognition.calls import Answer, Calls
+from vidsearch.engines.rekognition.collections import collection_name
+from vidsearch.engines.rekognition.database import Database, now_ms
+from vidsearch.errors import AwsNotFound
+
+AT_ONCE = 8
+"""Faces on their way to Amazon at once: a call takes some 200 ms, and its quota allows 5 to 50 a second."""
+
+_TRACK = re.compile(r"t-([0-9a-f]{8,64})")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFace:
+    """The best picture of a track."""
+
+    track_id: str
+    footage: str
+    jpeg: Callable[[], bytes | None]
+    """Returns the picture, as Amazon takes it, or None where there is none that Amazon could see a face in."""
+
+
+class Seen:
+    """The *seen* collection of each gallery. Safe for several threads and processes.
+
+    What was indexed is never indexed again, and what was asked is asked again only when more was seen: each costs.
+    """
+
+    def __init__(self, database: Database, calls: Calls, prefix: str) -> None:
+        self._database = database
+        self._calls = calls
+        self._prefix = prefix
+        self._making = threading.Lock()
+
+    # -- which recordings ----------------------------------------------------------------------------------------
+
+    def want(self, gallery: str, footage: str) -> None:
+        """Note that the faces of a recording belong into a gallery's collection."""
+        with self._database.changing() as db:
+            db.execute("INSERT OR IGNORE INTO seen_footage VALUES (?, ?)", (gallery, footage))
+
+    def wanted(self, gallery: str) -> list[str]:
+        """Return the recordings whose faces belong into a gallery's collection."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT footage FROM seen_footage WHERE gallery = ? ORDER BY footage", (gallery,))
+            return [row[0] for row in rows]
+
+    def known(self, gallery: str, footage: str) -> set[str]:
+        """Return the tracks of a recording that were indexed, or that Amazon saw no face in."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT track FROM seen WHERE gallery = ? AND footage = ?", (gallery, footage))
+            return {row[0] for row in rows}
+
+    # -- indexing ------------------------------------------------------------------------------------------------
+
+    def index(self, gallery: str, faces: Sequence[SeenFace]) -> None:
+        """Index faces that are not known yet, several at once. What was done before an error is kept."""
+        if not faces:
+            return
+        collection = self._collection(gallery)
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="seen") as pool:
+            for _ in pool.map(lambda face: self._index_one(gallery, collection, face), faces):
+                pass
+
+    def _index_one(self, gallery: str, collection: str, face: SeenFace) -> None:
+        jpeg, aws_id = face.jpeg(), ""
+        if jpeg is not None:
+            answer = self._calls.index_face(collection, jpeg, f"t-{face.track_id}", gate=False)
+            records = answer.get("FaceRecords") or []
+            aws_id = str(records[0]["Face"]["FaceId"]) if records else ""
+        with self._database.changing() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO seen (gallery, track, footage, aws_id, at_ms) VALUES (?, ?, ?, ?, ?)",
+                (gallery, face.track_id, face.footage, aws_id, now_ms()),
+            )
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def of_face(self, gallery: str, face_id: str, jpeg: bytes, threshold: float) -> list[tuple[str, str, float]]:
+        """Return (track, footage, similarity) of everything seen that resembles an enrolled face.
+
+        The answer is kept until more was seen. Of more sightings than one question returns (4,096) the least similar
+        are left out.
+        """
+        newest = self._newest(gallery)
+        if not newest:
+            return []
+        with self._database.reading() as db:
+            row = db.execute(
+                "SELECT newest, answer FROM asked WHERE gallery = ? AND face_id = ?", (gallery, face_id)
+            ).fetchone()
+        if row is not None and row["newest"] == newest:
+            found = json.loads(row["answer"])
+        else:
+            found = self._ask(gallery, jpeg, threshold)
+            with self._database.changing() as db:
+                db.execute(
+                    "INSERT OR REPLACE INTO asked VALUES (?, ?, ?, ?)", (gallery, face_id, newest, json.dumps(found))
+                )
+        return self._placed(gallery, found)
+
+    def of_probe(self, gallery: str, jpeg: bytes, threshold: float) -> list[tuple[str, str, float]]:
+        """Return the same for a face that is not enrolled; nothing is kept of it."""
+        return self._placed(gallery, self._ask(gallery, jpeg, threshold)) if self._newest(gallery) else []
+
+    def questions(self, gallery: str, face_ids: Iterable[str], *, more: bool) -> int:
+        """Return how many faces would have to be asked about; ``more``: when something is seen meanwhile."""
+        newest = self._newest(gallery)
+        with self._database.reading() as db:
+            rows = db.execute("SELECT face_id FROM asked WHERE gallery = ? AND newest = ?", (gallery, newest))
+            current = set() if more else {row[0] for row in rows}
+        return sum(face not in current for face in face_ids) if newest or more else 0
+
+    def galleries(self) -> list[str]:
+        """Return the galleries that something was seen for."""
+        with self._database.reading() as db:
+            return [row[0] for row in db.execute("SELECT DISTINCT gallery FROM seen ORDER BY gallery")]
+
+    def count(self, gallery: str) -> int:
+        """Return how many faces a gallery's collection holds."""
+        with self._database.reading() as db:
+            row = db.execute("SELECT count(*) FROM seen WHERE gallery = ? AND aws_id <> ''", (gallery,)).fetchone()
+        return int(row[0])
+
+    # -- forgetting ----------------------------------------------------------------------------------------------
+
+    def forget_faces(self, gallery: str, face_ids: Iterable[str]) -> None:
+        """Remove what was answered about enrolled faces."""
+        with self._database.changing() as db:
+            db.executemany("DELETE FROM asked WHERE gallery = ? AND face_id = ?", [(gallery, one) for one in face_ids])
+
+    def purge(self, footage: str) -> None:
+        """Delete all faces of a recording at Amazon, then what we know of them."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT gallery, aws_id FROM seen WHERE footage = ? AND aws_id <> ''", (footage,))
+            held: dict[str, list[str]] = {}
+            for row in rows:
+                held.setdefault(row["gallery"], []).append(row["aws_id"])
+        for gallery, aws_ids in held.items():
+            try:
+                self._calls.delete_faces(self._name(gallery), aws_ids)
+            except AwsNotFound:
+                continue  # the collection is gone, and the faces with it
+        with self._database.changing() as db:
+            db.execute("DELETE FROM seen WHERE footage = ?", (footage,))
+            db.execute("DELETE FROM seen_footage WHERE footage = ?", (footage,))
+        self._database.forget_log()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _ask(self, gallery: str, jpeg: bytes, threshold: float) -> list[tuple[str, float]]:
+        answer = self._calls.search_by_image(self._name(gallery), jpeg, threshold)
+        return [pair for pair in map(_sighting, answer) if pair is not None]
+
+    def _placed(self, gallery: str, found: Sequence[Sequence[object]]) -> list[tuple[str, str, float]]:
+        """Return sightings with their recordings; those forgotten meanwhile are left out."""
+        with self._database.reading() as db:
+            rows = db.execute(
+                "SELECT track, footage FROM seen WHERE gallery = ? AND track IN (SELECT value FROM json_each(?))",
+                (gallery, json.dumps([track for track, _ in found])),
+            )
+            footage = {row["track"]: row["footage"] for row in rows}
+        return [(str(t), footage[str(t)], float(str(score))) for t, score in found if str(t) in footage]
+
+    def _newest(self, gallery: str) -> int:
+        """Return a number that grows whenever something more was seen, 0 where nothing was."""
+        with self._database.reading() as db:
+            row = db.execute(
+                "SELECT coalesce(max(number), 0) FROM seen WHERE gallery = ? AND aws_id <> ''", (gallery,)
+            ).fetchone()
+        return int(row[0])
+
+    def _collection(self, gallery: str) -> str:
+        """Return a gallery's collection, made on first use."""
+        name, fact = self._name(gallery), f"seen/{gallery}"
+        with self._making:
+            if not self._database.fact(fact):
+                self._calls.create_collection(name)
+                self._database.set_fact(fact, name)
+        return name
+
+    def _name(self, gallery: str) -> str:
+        # Hashed together, so that no gallery's own collection can have the same name.
+        unique = hashlib.sha256(f"{self._database.folder}/seen".encode()).hexdigest()[:8]
+        return collection_name(f"{self._prefix}-seen", unique, gallery, 1)
+
+
+def _sighting(match: Answer) -> tuple[str, float] | None:
+    """Return (track, similarity) of a FaceMatch, or None for a face that we did not index."""
+    track = _TRACK.fullmatch(str((match.get("Face") or {}).get("ExternalImageId") or ""))
+    return (track[1], round(float(match.get("Similarity") or 0.0), 2)) if track else None
