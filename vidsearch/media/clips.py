@@ -13,7 +13,7 @@ import ffmpeg
 from vidsearch.errors import FFmpegFailed, FootageRefused
 from vidsearch.media.container import opened, video_stream
 from vidsearch.media.decoding import Decoder
-from vidsearch.media.ffmpeg import run
+from vidsearch.media.ffmpeg import run, times_kept
 from vidsearch.media.packets import RESTART_S
 from vidsearch.media.sampled import SampledFrame
 from vidsearch.model import MediaFacts
@@ -137,6 +137,7 @@ def _encode(path: Path, facts: MediaFacts, start_ms: int, end_ms: int, part: Pat
             # By default times are rounded to a grid of the frame rate, which moves pictures of variable rates.
             enc_time_base="1:90000",
             video_track_timescale=90_000,
+            **times_kept(),
             **sound_options,
         )
     )

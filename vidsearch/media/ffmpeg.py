@@ -5,17 +5,32 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import IO, Any, Final
 
 import ffmpeg
 import imageio_ffmpeg
 from ffmpeg.nodes import Stream
 
-from vidsearch.errors import FFmpegFailed
+from vidsearch.errors import DiskFull, FFmpegFailed
 
 LAST_BYTES: Final = 4096
 """How much of the end of ffmpeg's messages is looked at."""
+
+LOOK_S: Final = 0.2
+"""How often ``meanwhile`` is called."""
+
+NO_SPACE: Final = "No space left on device"
+"""How ffmpeg says, in every version, that the disk is full."""
+
+SAYS_NOTHING: Final = "Conversion failed!"
+"""What some versions say last of all, behind the reason."""
+
+
+class Stopped(FFmpegFailed):
+    """The work was stopped on request."""
 
 
 def binary() -> str:
@@ -32,39 +47,119 @@ def binary() -> str:
         raise FFmpegFailed("there is no ffmpeg: install it, or `pip install imageio-ffmpeg`") from exc
 
 
-def run(command: Stream | Sequence[str], *, timeout_s: float | None = None) -> None:
+@cache
+def times_kept(program: str = "") -> Mapping[str, str]:
+    """Return the option with which ffmpeg gives pictures the times they have.
+
+    Without it version 5 fills up to a constant rate: with the fine clock that exact times need, 90,000 pictures a
+    second. Versions before 5.1 call it ``vsync``, which newer ones no longer know.
+    """
+    line = [program or binary(), "-hide_banner", "-h", "long"]
+    try:
+        said = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout
+    except OSError as exc:
+        raise FFmpegFailed(f"{line[0]} cannot be run: {exc.strerror or exc}") from exc
+    return {"fps_mode" if b"-fps_mode" in said else "vsync": "vfr"}
+
+
+def run(
+    command: Stream | Sequence[str],
+    *,
+    timeout_s: float | None = None,
+    program: str = "",
+    meanwhile: Callable[[], None] | None = None,
+) -> None:
     """Run ffmpeg to its end, silently.
 
     Args:
         command: What ffmpeg-python built, or the arguments after the program's name.
-        timeout_s: Seconds after which it is ended.
+        timeout_s: Seconds after which it is ended; not together with ``meanwhile``.
+        program: Path of the ffmpeg to run; empty takes ``binary()``.
+        meanwhile: Called a few times a second while it runs. What it raises ends ffmpeg, and is raised.
 
     Raises:
         FFmpegFailed: With the last line that ffmpeg wrote.
+        DiskFull: Where that line says so.
     """
+    with _started(command, program, subprocess.DEVNULL) as process:
+        while True:
+            try:
+                process.wait(LOOK_S if meanwhile else timeout_s)
+                break
+            except subprocess.TimeoutExpired as exc:
+                if meanwhile is None:
+                    raise FFmpegFailed(f"ffmpeg was ended after {timeout_s:g} s") from exc
+            meanwhile()
+
+
+class Feed:
+    """What ffmpeg reads: to be written to like a file."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        """``pipe`` is the standard input of a running ffmpeg."""
+        self._pipe = pipe
+        self.ended = False
+        """ffmpeg takes no more: whoever writes may stop. Why, is told when the block ends."""
+
+    def write(self, data: bytes) -> int:
+        """Hand data to ffmpeg, waiting until it has taken them. Never raises for an ffmpeg that is gone."""
+        try:
+            return self._pipe.write(data)
+        except BrokenPipeError:
+            self.ended = True
+            return len(data)
+
+
+@contextmanager
+def fed(command: Stream | Sequence[str], *, program: str = "") -> Iterator[Feed]:
+    """Run ffmpeg on what is written to the feed that is given out, until the block ends.
+
+    Raises FFmpegFailed or DiskFull, as ``run``; also where ffmpeg ends before it has taken everything.
+    """
+    with _started(command, program, subprocess.PIPE) as process:
+        assert process.stdin is not None
+        feed = Feed(process.stdin)
+        yield feed
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        process.wait()
+    if feed.ended:
+        raise FFmpegFailed("ffmpeg ended before it had read everything")
+
+
+@contextmanager
+def _started(command: Stream | Sequence[str], program: str, stdin: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Give ffmpeg while it runs, and raise afterwards what went wrong. It never outlives the block."""
     args = ffmpeg.get_args(command, overwrite_output=True) if isinstance(command, Stream) else list(command)
-    line = [binary(), "-nostdin", "-hide_banner", "-loglevel", "error", *args]
+    line = [program or binary(), "-nostdin", "-hide_banner", "-loglevel", "error", *args]
     # To a file, not a pipe: of a damaged recording ffmpeg may have a great deal to say.
     with tempfile.TemporaryFile() as messages:
         try:
-            done = subprocess.run(
-                line,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=messages,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as exc:
-            raise FFmpegFailed(f"ffmpeg was ended after {timeout_s:g} s") from exc
+            process = subprocess.Popen(line, stdin=stdin, stdout=subprocess.DEVNULL, stderr=messages)
         except OSError as exc:
             raise FFmpegFailed(f"{line[0]} cannot be run: {exc.strerror or exc}") from exc
-        if done.returncode:
-            raise FFmpegFailed(f"ffmpeg failed: {_last_line(messages) or f'exit code {done.returncode}'}")
+        try:
+            yield process
+        finally:
+            _end(process)
+        if process.returncode:
+            said = _last_lines(messages)
+            if any(NO_SPACE in one for one in said):
+                raise DiskFull
+            raise FFmpegFailed(f"ffmpeg failed: {said[-1] if said else f'exit code {process.returncode}'}")
 
 
-def _last_line(messages: IO[Any]) -> str:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+
+
+def _last_lines(messages: IO[Any]) -> list[str]:
     size = messages.seek(0, 2)
     messages.seek(max(0, size - LAST_BYTES))
-    lines = messages.read().decode(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else ""
+    lines = messages.read().decode(errors="replace").split("\n")
+    return [line.strip() for line in lines if line.strip() and line.strip() != SAYS_NOTHING]
