@@ -24,6 +24,7 @@ PARTS_A_GIGABYTE = Decimal(64)
 """Requests for uploading a gigabyte: parts of 16 MiB, and a few around them."""
 
 HOUR_MINUTES = Decimal(60)
+CENT = Decimal("0.01")
 
 PICTURES_A_PHOTO = 2
 """What a photo costs by the track: it is enrolled, and faces like it are searched for among those seen."""
@@ -56,8 +57,8 @@ class Need:
     """What ``active`` would."""
     again: Looked
     """What either would search for somebody enrolled later: all the footage asked about."""
-    gigabytes: Decimal = Decimal(0)
-    """Size of ``full``."""
+    gigabytes_an_hour: Decimal = Decimal(0)
+    """Mean size of the footage."""
     tracks: int = 0
     """Tracks found and not yet enrolled as seen."""
     tracks_unseen_minutes: Decimal = Decimal(0)
@@ -98,13 +99,16 @@ class Range:
     def __mul__(self, factor: Decimal | int) -> Range:
         return Range(self.least * factor, None if self.most is None else self.most * factor)
 
+    def __truediv__(self, divisor: Decimal | int) -> Range:
+        return Range(self.least / divisor, None if self.most is None else self.most / divisor)
+
     def money(self) -> str:
         """Return dollars for people."""
         if self.most is None:
-            return f"{money(self.least)} at least" if self.least else "not known"
+            return "not known" if self.least < CENT else f"{money(self.least)} at least"
         if self.exact or money(self.least) == money(self.most):
             return money(self.most)
-        if not self.least:
+        if self.least < CENT or self.least * 100 < self.most:
             return f"at most {money(self.most)}"
         return f"{money(self.least)} to {money(self.most).removeprefix('about ')}"
 
@@ -210,26 +214,25 @@ def estimate(need: Need, prices: Prices) -> Estimate:
 
 
 def _full(need: Need, prices: Prices) -> Way:
-    photos, later = Range.exactly(need.photos), Range.exactly(need.photos_each)
-    items = [
-        _item(prices, "video_minute", Range.exactly(need.full.minutes)),
-        _item(prices, "image", photos),
-        *_upload(prices, Range.exactly(need.gigabytes)),
-    ]
-    each = _usd(prices, "video_minute", Range.exactly(need.again.minutes)) + _usd(prices, "image", later)
-    return _way("full", items, each, _usd(prices, "face_month", photos), need)
+    now, again = Range.exactly(need.full.minutes), Range.exactly(need.again.minutes)
+    return _by_the_minute("full", need, prices, now, again)
 
 
 def _active(need: Need, prices: Prices) -> Way:
-    minutes, photos, later = need.active.within, Range.exactly(need.photos), Range.exactly(need.photos_each)
-    gigabytes_a_minute = need.gigabytes / need.full.minutes if need.full.minutes else Decimal(0)
+    return _by_the_minute("active", need, prices, need.active.within, need.again.within)
+
+
+def _by_the_minute(name: str, need: Need, prices: Prices, now: Range, again: Range) -> Way:
+    photos, later = Range.exactly(need.photos), Range.exactly(need.photos_each)
+    gigabytes = now * need.gigabytes_an_hour / HOUR_MINUTES
     items = [
-        _item(prices, "video_minute", minutes),
+        _item(prices, "video_minute", now),
         _item(prices, "image", photos),
-        *_upload(prices, minutes * gigabytes_a_minute),
+        _item(prices, "storage_gb_month", gigabytes * KEPT_DAYS / DAYS_A_MONTH),
+        _item(prices, "put_thousand", gigabytes * PARTS_A_GIGABYTE / 1000),
     ]
-    each = _usd(prices, "video_minute", need.again.within) + _usd(prices, "image", later)
-    return _way("active", items, each, _usd(prices, "face_month", photos), need)
+    each = _usd(prices, "video_minute", again) + _usd(prices, "image", later)
+    return _way(name, items, each, _usd(prices, "face_month", photos), need)
 
 
 def _tracks(need: Need, prices: Prices) -> Way:
@@ -249,14 +252,6 @@ def _tracks(need: Need, prices: Prices) -> Way:
 def _way(name: str, items: list[Item], each: Range, month: Range, need: Need, *, guessed: bool = False) -> Way:
     paid = tuple(item for item in items if item.quantity.most != 0)
     return Way(name, paid, each, each * need.suspects, month, guessed)
-
-
-def _upload(prices: Prices, gigabytes: Range) -> list[Item]:
-    """Return what it costs that so much footage is in the bucket while it is searched."""
-    return [
-        _item(prices, "storage_gb_month", gigabytes * (KEPT_DAYS / DAYS_A_MONTH)),
-        _item(prices, "put_thousand", gigabytes * (PARTS_A_GIGABYTE / 1000)),
-    ]
 
 
 def _item(prices: Prices, what: str, quantity: Range) -> Item:

@@ -12,8 +12,10 @@ that involve public safety")."""
 MISSING_PERSON = 90.0
 """A wide search for somebody missing shows more, because every match is looked at by a person."""
 
-WIDE = f"threshold {MISSING_PERSON:g} is wide, for somebody missing: most matches are others; look at each"
-LOW = f"AWS asks for a threshold of {PUBLIC_SAFETY:g} where somebody is suspected; below it, wrong people are named"
+LOW = (
+    f"AWS asks for a threshold of {PUBLIC_SAFETY:g} where somebody is suspected; below it, wrong people are named, and "
+    "a person must check every match"
+)
 
 
 def threshold_for(settings: Settings, purpose: Purpose) -> tuple[float, str]:
@@ -21,7 +23,15 @@ def threshold_for(settings: Settings, purpose: Purpose) -> tuple[float, str]:
 
     A threshold in the settings wins. The text is empty where nothing need be said.
     """
-    given = settings.threshold_rekognition
-    if purpose is Purpose.MISSING_PERSON:
-        return (given, "") if given >= PUBLIC_SAFETY else (given or MISSING_PERSON, WIDE)
-    return (given, LOW) if 0 < given < PUBLIC_SAFETY else (given or PUBLIC_SAFETY, "")
+    usual = MISSING_PERSON if purpose is Purpose.MISSING_PERSON else PUBLIC_SAFETY
+    value = settings.threshold_rekognition or usual
+    if value >= PUBLIC_SAFETY:
+        return value, ""
+    return value, _wide(value) if purpose is Purpose.MISSING_PERSON else LOW
+
+
+def _wide(value: float) -> str:
+    return (
+        f"threshold {value:g} is wide, for somebody missing: most matches are others, and a person must check each; "
+        f"AWS recommends {PUBLIC_SAFETY:g} for public safety"
+    )

@@ -9,7 +9,7 @@ import traceback
 import click
 
 from vidsearch import __version__
-from vidsearch.cli import admin, footage, people, rekognition_local, results, searching, serving
+from vidsearch.cli import admin, cases, estimate, footage, people, rekognition_local, results, searching, serving
 from vidsearch.cli.context import Context
 from vidsearch.cli.show import plain
 from vidsearch.errors import VidsearchError
@@ -34,7 +34,7 @@ def cli(ctx: click.Context, data: str | None, case: str | None, debug: bool) -> 
     ctx.obj = Context(data, case, debug)
 
 
-for module in (people, footage, searching, results, serving, rekognition_local, admin):
+for module in (cases, people, footage, searching, estimate, results, serving, rekognition_local, admin):
     module.register(cli)
 
 

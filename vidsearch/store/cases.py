@@ -44,6 +44,15 @@ class Cases:
         """Return all cases by id."""
         return [_case(row) for row in self._db.all("SELECT * FROM cases ORDER BY id")]
 
+    def update(self, case: Case) -> None:
+        """Store what is said of a case: title, purpose, reference and retention. Raises UnknownRecord."""
+        changed = self._db.run(
+            "UPDATE cases SET title = ?, purpose = ?, reference = ?, retention_days = ? WHERE id = ?",
+            (case.title, case.purpose.value, case.reference, case.retention_days, case.id),
+        )
+        if not changed:
+            raise UnknownRecord(f"there is no case '{case.id}'")
+
     def bump_revision(self, case_id: str) -> int:
         """Say that the case's gallery changed; return its new revision."""
         row = self._db.one(
