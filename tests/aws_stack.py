@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,10 @@ class AwsStack:
 
     moto_url: str
     server: LocalRekognition
+    folder: Path
+    """Of the Rekognition."""
+    executor: Executor
+    """What the analysis runs in; another Rekognition may share it."""
     clients: Clients
 
     @property
@@ -124,7 +129,7 @@ def aws_stack(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         folder = tmp_path_factory.mktemp("rekognition-local")
         with LocalRekognition(folder, models, clients=inner, executor=lambda: executor) as server:
             clients = Clients(REGION, endpoints={**dict.fromkeys(SERVICES, url), "rekognition": server.url})
-            yield AwsStack(url, server, clients)
+            yield AwsStack(url, server, folder, executor, clients)
             clients.close()
         inner.close()
     executor.end()
