@@ -12,8 +12,9 @@ from typing import Any
 
 from vidsearch.cuts import Span
 from vidsearch.engine import Engine
-from vidsearch.engines import LOCAL, EngineTools, load_engine
+from vidsearch.engines import LOCAL, REKOGNITION, EngineTools, load_engine
 from vidsearch.enrolment import Enrolment
+from vidsearch.estimating import Estimating
 from vidsearch.forgetting import Forgetting
 from vidsearch.guidance import threshold_for
 from vidsearch.jobs.manager import JobManager
@@ -52,7 +53,8 @@ class App:
         """Return the engine that needs nothing but this machine, whichever the settings name."""
         return self._engine_called(LOCAL)
 
-    def _engine_called(self, name: str) -> Engine:
+    def _engine_called(self, name: str | None) -> Engine:
+        name = name or self.settings.engine
         with self._engine_lock:
             if name not in self._engines:
                 settings = replace(self.settings, engine=name, cores=usable_cores(self.settings))
@@ -78,7 +80,7 @@ class App:
     @cached_property
     def forgetting(self) -> Forgetting:
         """Carry out in the engine what was forgotten."""
-        return Forgetting(self.store, self.engine, self.settings.clips, self.settings.photos)
+        return Forgetting(self.store, self._engine_called, self._keeping, self.settings.clips, self.settings.photos)
 
     @cached_property
     def renewal(self) -> Renewal:
@@ -114,6 +116,11 @@ class App:
         return Search(
             self.store, self.engine, self.planner, self.matching.match, self.matching.pending, self.renewal.renew
         )
+
+    @cached_property
+    def estimating(self) -> Estimating:
+        """Say what searching on Rekognition would cost."""
+        return Estimating(self.store, self.settings, self.planner.wanted, self.marking.found)
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -189,6 +196,11 @@ class App:
     def __exit__(self, *_: Any) -> None:
         """Close."""
         self.close()
+
+    def _keeping(self) -> list[str]:
+        """Return the names of the engines that may keep something of this data folder."""
+        folders = {LOCAL: self.settings.local_engine, REKOGNITION: self.settings.rekognition}
+        return [name for name, folder in folders.items() if folder.exists()]
 
     @property
     def _active(self) -> Callable[[Footage], list[Span]] | None:

@@ -221,11 +221,13 @@ class Engine(ABC):
         """
         raise _lacks(self.NAME, "analysis")
 
-    def match(self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None) -> Iterator[TrackMatch]:
+    def match(
+        self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None, ask: bool = True
+    ) -> Iterator[TrackMatch]:
         """``analysis``: yield how the tracks of a recording resemble the gallery's faces.
 
         For every track, the best TrackMatch of each enrolled face at ``floor_similarity`` or above. The application
-        knows which faces are one person.
+        knows which faces are one person. Without ``ask``, an engine that charges tells only what it was told before.
         """
         raise _lacks(self.NAME, "analysis")
 
@@ -242,8 +244,7 @@ class Engine(ABC):
         return None
 
     def purge_footage(self, footage_key: str) -> None:
-        """``analysis``: remove everything learnt of a recording."""
-        raise _lacks(self.NAME, "analysis")
+        """Remove everything learnt of a recording; nothing where the engine keeps nothing of it."""
 
 
 def _lacks(name: str, capability: str) -> EngineRefused:

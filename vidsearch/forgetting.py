@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vidsearch.engine import Engine
+from vidsearch.errors import EngineError
 from vidsearch.store import Store
 
 SETTLED_S = 3600.0
@@ -16,34 +17,59 @@ SETTLED_S = 3600.0
 class Forgetting:
     """Sweep up after people and recordings that were forgotten. Safe to repeat, also after a crash."""
 
-    def __init__(self, store: Store, engine: Callable[[], Engine], clips: Path, photos: Path) -> None:
-        """``engine`` is asked for on first use.
+    def __init__(
+        self,
+        store: Store,
+        engine: Callable[[str | None], Engine],
+        kept: Callable[[], list[str]],
+        clips: Path,
+        photos: Path,
+    ) -> None:
+        """``engine`` returns the engine of a name, or (None) the one in use; ``kept`` names those that keep something.
 
         ``clips`` is the cache of clips, which may show the forgotten; ``photos`` keeps the originals of photos.
         """
         self._store = store
         self._engine = engine
+        self._kept = kept
         self._clips = clips
         self._photos = photos
 
     def sweep(self) -> None:
-        """Make the engine forget what the store has forgotten, and empty the cache of clips if there was anything."""
-        engine = self._engine()
-        faces, footage = self._store.forgotten.faces(engine.NAME), self._store.forgotten.footage()
+        """Make the engines forget what the store has forgotten, and empty the cache of clips if there was anything.
+
+        What one of them cannot forget now stays on the list, and is tried again by the next command that sweeps.
+
+        Raises an EngineError where an engine could not be used, when the others have forgotten.
+        """
+        names, footage = self._store.forgotten.engines(), self._store.forgotten.footage()
+        if footage:
+            names = sorted({*names, *self._kept()})
         # First of all: a crash later leaves what is still to be forgotten on the list, and with it this.
-        clips_gone = self._drop_clips() if faces or footage else True
-        for case_id, face_id in faces:
+        clips_gone = self._drop_clips() if names or footage else True
+        troubles: list[EngineError] = []
+        for name in names:
+            try:
+                self._forget(self._engine(name), footage, clips_gone)
+            except EngineError as exc:
+                troubles.append(exc)
+        if clips_gone and not troubles:
+            for key in footage:
+                self._store.forgotten.strike_footage(key)
+        self._store.forget_log()
+        if troubles:
+            raise troubles[0]
+
+    def _forget(self, engine: Engine, footage: list[str], clips_gone: bool) -> None:
+        for case_id, face_id in self._store.forgotten.faces(engine.NAME):
             # Enrolled again since it was listed: the store holds it, so the engine must keep it.
             if face_id not in self._store.people.owners(case_id, engine.NAME):
                 engine.forget(case_id, [face_id])
             if clips_gone:
                 self._store.forgotten.strike_face(engine.NAME, case_id, face_id)
         for key in footage:
-            if engine.capabilities.analysis and not self._store.footage.with_key(key):
+            if not self._store.footage.with_key(key):
                 engine.purge_footage(key)
-            if clips_gone:
-                self._store.forgotten.strike_footage(key)
-        self._store.forget_log()
 
     def _drop_clips(self) -> bool:
         """Empty the cache of clips. False where one is being played, which Windows does not let go of."""
@@ -57,7 +83,7 @@ class Forgetting:
 
     def sweep_left_over(self) -> None:
         """Remove what a crash has left behind: faces and originals of photos that no case has."""
-        engine = self._engine()
+        engine = self._engine(None)
         for case in self._store.cases.list():
             owned = self._store.people.owners(case.id, engine.NAME)
             left = [face for face in engine.faces(case.id, older_than_s=SETTLED_S) if face not in owned]

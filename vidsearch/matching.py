@@ -22,11 +22,12 @@ class Matching:
         self._store = store
         self._engine = engine
 
-    def match(self, footage: Footage, threshold: float | None) -> list[Appearance]:
+    def match(self, footage: Footage, threshold: float | None, *, ask: bool = True) -> list[Appearance]:
         """Match all tracks of a recording against the case's gallery as it is now.
 
-        ``threshold`` is the similarity from which a match counts; None is the one of the time before. Returns the
-        appearances that were not there before.
+        ``threshold`` is the similarity from which a match counts; None is the one of the time before. Without ``ask``,
+        an engine that charges is asked nothing: what it would have to be asked stays pending. Returns the appearances
+        that were not there before.
         """
         engine = self._engine()
         if threshold is None:
@@ -35,7 +36,7 @@ class Matching:
         while True:
             basis = self._basis(footage)
             revision, done, _ = basis
-            pairs, appearances = self._computed(footage, threshold)
+            pairs, appearances = self._computed(footage, threshold, ask=ask)
             with self._store.atomic():
                 # Another worker may have stored tracks meanwhile, and named them: ours must not undo that.
                 if self._basis(footage) != basis:
@@ -43,9 +44,10 @@ class Matching:
                 if engine.capabilities.analysis:
                     self._store.matches.replace(footage, engine.NAME, engine.version, pairs, revision)
                 new = self._store.appearances.replace(footage.id, engine.NAME, appearances)
-                self._store.matches.set_matched(
-                    footage.id, engine.NAME, engine.version, engine.settings_key, revision, done, threshold
-                )
+                if ask or not self._asks:
+                    self._store.matches.set_matched(
+                        footage.id, engine.NAME, engine.version, engine.settings_key, revision, done, threshold
+                    )
             return new
 
     def is_current(self, footage: Footage, threshold: float | None) -> bool:
@@ -67,11 +69,17 @@ class Matching:
         engine = self._engine()
         return self._store.matches.matched(footage.id, engine.NAME, engine.version, engine.settings_key)
 
-    def _computed(self, footage: Footage, threshold: float) -> tuple[list[PersonMatch], list[Appearance]]:
+    @property
+    def _asks(self) -> bool:
+        """Whether matching asks an engine that charges for it."""
+        can = self._engine().capabilities
+        return can.priced and can.analysis
+
+    def _computed(self, footage: Footage, threshold: float, *, ask: bool) -> tuple[list[PersonMatch], list[Appearance]]:
         engine = self._engine()
         if engine.capabilities.analysis:
             owners = self._store.people.owners(footage.case_id, engine.NAME)
-            found = engine.match(footage.case_id, footage.key)
+            found = engine.match(footage.case_id, footage.key, ask=ask)
             pairs = best_per_person(found, owners, engine.agreeing_shots)
         else:
             # Found by the run itself, and stored with its tracks.

@@ -44,7 +44,7 @@ class Search:
         store: Store,
         engine: Callable[[], Engine],
         planner: Planner,
-        match: Callable[[Footage, float | None], list[Appearance]],
+        match: Callable[..., list[Appearance]],
         pending: Callable[[str, float | None], list[Footage]],
         renew: Callable[[Actor, str], object],
     ) -> None:
@@ -119,12 +119,14 @@ class Search:
         ]
         return sorted({*queued, *(job.id for job in plan.resumed), *(job.id for job in plan.waiting)})
 
-    def rematch(self, case_id: str, threshold: float | None) -> list[Appearance]:
+    def rematch(self, case_id: str, threshold: float | None, *, ask: bool = False) -> list[Appearance]:
         """Bring all appearances of a case up to date with its gallery; return those not there before.
 
-        With None, each recording keeps the threshold that it was matched at before.
+        With None, each recording keeps the threshold that it was matched at before. ``ask`` lets an engine that
+        charges be asked: only where somebody has agreed to the price.
         """
-        return [new for footage in self._pending(case_id, threshold) for new in self._match(footage, threshold)]
+        pending = self._pending(case_id, threshold)
+        return [new for footage in pending for new in self._match(footage, threshold, ask=ask)]
 
     def progress(self, case_id: str, job_ids: Sequence[int] | None = None) -> Progress:
         """Return how far all jobs of a case, or those given, have come."""

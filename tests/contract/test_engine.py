@@ -382,7 +382,6 @@ def test_what_an_engine_cannot_do_it_refuses(fresh: Engine, portrait: np.ndarray
     calls = {
         "tracks": (can.analysis, lambda: fresh.tracks("footage")),
         "match": (can.analysis, lambda: list(fresh.match("g", "footage"))),
-        "purge": (can.analysis, lambda: fresh.purge_footage("footage")),
         "seen": (can.seen, lambda: list(fresh.seen(picture(portrait), threshold=80))),
         "picture": (can.pictures, lambda: fresh.picture("no-such-track", "face")),
     }

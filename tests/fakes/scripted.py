@@ -122,7 +122,9 @@ class ScriptedEngine(Engine):
     def progress(self, run_ref: str) -> float | None:
         return 0.5
 
-    def match(self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None) -> Iterator[TrackMatch]:
+    def match(
+        self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None, ask: bool = True
+    ) -> Iterator[TrackMatch]:
         pieces = self._done(footage_key)
         for begin, stop in SCRIPT:
             for group in _joined([(max(begin, s), min(stop, e)) for s, e in pieces if begin < e and stop > s]):

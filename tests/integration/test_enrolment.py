@@ -162,7 +162,7 @@ def test_a_face_that_cannot_be_recorded_is_not_kept(app, astronaut, monkeypatch)
 def test_photos_go_also_where_the_engine_cannot_start(app, astronaut, monkeypatch):
     (result,) = add(app, "Eileen", astronaut)
 
-    def missing():
+    def missing(name):
         raise ModelMissing
 
     monkeypatch.setattr(app.forgetting, "_engine", missing)

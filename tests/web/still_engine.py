@@ -61,7 +61,7 @@ class StillEngine(ScriptedEngine):
     def compare(self, gallery: str, face_id: str, others: object) -> list[ProbeMatch]:
         return [ProbeMatch(other, 60.0) for other in others]  # type: ignore[attr-defined]
 
-    def match(self, gallery: str, footage_key: str, *, track_ids: object = None) -> object:
+    def match(self, gallery: str, footage_key: str, *, track_ids: object = None, ask: bool = True) -> object:
         return iter(())
 
     def picture(self, track_id: str, kind: str) -> bytes | None:

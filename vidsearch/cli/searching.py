@@ -83,7 +83,7 @@ def search(
         show = _Show(app, ctx.case_id)
         if job_ids:
             _work(app, ctx, plan, job_ids, show)
-        show.found(app.search.rematch(ctx.case_id, limit))
+        show.found(app.search.rematch(ctx.case_id, limit, ask=True))
         _conclude(app, ctx, plan, job_ids)
 
 

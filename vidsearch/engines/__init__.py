@@ -14,6 +14,9 @@ from vidsearch.settings import Settings
 LOCAL = "local"
 """The engine that needs nothing but this machine."""
 
+REKOGNITION = "rekognition"
+"""Amazon's."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineTools:
@@ -50,7 +53,7 @@ def _rekognition(settings: Settings, tools: EngineTools) -> Engine:
     return load_rekognition(settings, tools.cutter(), tools.local)
 
 
-ENGINES: dict[str, Callable[[Settings, EngineTools], Engine]] = {LOCAL: _local, "rekognition": _rekognition}
+ENGINES: dict[str, Callable[[Settings, EngineTools], Engine]] = {LOCAL: _local, REKOGNITION: _rekognition}
 """Name -> loader."""
 
 

@@ -16,6 +16,10 @@ class Forgotten:
         rows = self._db.all("SELECT case_id, face_id FROM forgotten_faces WHERE engine = ?", (engine,))
         return [(row["case_id"], row["face_id"]) for row in rows]
 
+    def engines(self) -> list[str]:
+        """Return the names of the engines that must still forget a face."""
+        return [row["engine"] for row in self._db.all("SELECT DISTINCT engine FROM forgotten_faces ORDER BY engine")]
+
     def strike_face(self, engine: str, case_id: str, face_id: str) -> None:
         """Say that an engine has forgotten a face."""
         self._db.run(

@@ -198,9 +198,12 @@ class LocalEngine(Engine):
 
     def tracks(self, footage_key: str, cursor: str | None = None) -> Page:
         """Return a page of all tracks of a recording."""
-        return self._page(footage_key, cursor, None, [])
+        spans = self._vectors.all_spans(footage_key) if cursor is None else []
+        return self._page(footage_key, cursor, None, spans)
 
-    def match(self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None) -> Iterator[TrackMatch]:
+    def match(
+        self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None, ask: bool = True
+    ) -> Iterator[TrackMatch]:
         """Yield how the tracks of a recording resemble the gallery's faces."""
         wanted = None if track_ids is None else set(track_ids)
         for _, match in match_tracks(self._vectors.shots(footage_key), self._galleries.targets(gallery), self._scale):

@@ -116,6 +116,18 @@ class Vectors:
             raise UnknownRecord("this run has not finished")
         return [ExaminedSpan(a, b, SpanOutcome(outcome), reason) for a, b, outcome, reason in json.loads(row[0])]
 
+    def all_spans(self, footage: str) -> list[ExaminedSpan]:
+        """Return what became of everything of a recording that was looked at, by start."""
+        with self._database.reading() as db:
+            rows = db.execute(
+                "SELECT spans FROM ranges WHERE footage = ? AND version = ? ORDER BY start_ms", (footage, self._version)
+            ).fetchall()
+        return [
+            ExaminedSpan(a, b, SpanOutcome(outcome), reason)
+            for row in rows
+            for a, b, outcome, reason in json.loads(row[0])
+        ]
+
     # -- tracks --------------------------------------------------------------------------------------------------
 
     def tracks(self, footage: str, of: Range | None = None, *, after: str = "", limit: int = 500) -> TrackPage:

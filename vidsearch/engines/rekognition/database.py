@@ -87,6 +87,7 @@ CREATE TABLE inbox (                  -- word that came of jobs
 CREATE TABLE seen_footage (           -- recordings whose faces belong into a gallery's collection of faces seen
     gallery TEXT NOT NULL,
     footage TEXT NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0,  -- whether all that was found in it so far was sent
     PRIMARY KEY (gallery, footage)
 ) WITHOUT ROWID;
 

@@ -46,15 +46,25 @@ class Seen:
     # -- which recordings ----------------------------------------------------------------------------------------
 
     def want(self, gallery: str, footage: str) -> None:
-        """Note that the faces of a recording belong into a gallery's collection."""
+        """Note that the faces of a recording belong into a gallery's collection, and that more may be found in it."""
         with self._database.changing() as db:
-            db.execute("INSERT OR IGNORE INTO seen_footage VALUES (?, ?)", (gallery, footage))
+            db.execute(
+                "INSERT INTO seen_footage (gallery, footage) VALUES (?, ?) ON CONFLICT DO UPDATE SET sent = 0",
+                (gallery, footage),
+            )
 
-    def wanted(self, gallery: str) -> list[str]:
-        """Return the recordings whose faces belong into a gallery's collection."""
+    def unsent(self, gallery: str) -> list[str]:
+        """Return the recordings whose faces belong into a gallery's collection and may not all be there."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT footage FROM seen_footage WHERE gallery = ? ORDER BY footage", (gallery,))
+            rows = db.execute(
+                "SELECT footage FROM seen_footage WHERE gallery = ? AND NOT sent ORDER BY footage", (gallery,)
+            )
             return [row[0] for row in rows]
+
+    def set_sent(self, gallery: str, footage: str) -> None:
+        """Say that all that was found in a recording is in a gallery's collection."""
+        with self._database.changing() as db:
+            db.execute("UPDATE seen_footage SET sent = 1 WHERE gallery = ? AND footage = ?", (gallery, footage))
 
     def known(self, gallery: str, footage: str) -> set[str]:
         """Return the tracks of a recording that were indexed, or that Amazon saw no face in."""
@@ -87,11 +97,13 @@ class Seen:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    def of_face(self, gallery: str, face_id: str, jpeg: bytes, threshold: float) -> list[tuple[str, str, float]]:
+    def of_face(
+        self, gallery: str, face_id: str, jpeg: bytes, threshold: float, *, ask: bool = True
+    ) -> list[tuple[str, str, float]]:
         """Return (track, footage, similarity) of everything seen that resembles an enrolled face.
 
-        The answer is kept until more was seen. Of more sightings than one question returns (4,096) the least similar
-        are left out.
+        The answer is kept until more was seen; without ``ask`` the one kept is all that is told. Of more sightings than
+        one question returns (4,096) the least similar are left out.
         """
         newest = self._newest(gallery)
         if not newest:
@@ -100,8 +112,10 @@ class Seen:
             row = db.execute(
                 "SELECT newest, answer FROM asked WHERE gallery = ? AND face_id = ?", (gallery, face_id)
             ).fetchone()
-        if row is not None and row["newest"] == newest:
+        if row is not None and (row["newest"] == newest or not ask):
             found = json.loads(row["answer"])
+        elif not ask:
+            return []
         else:
             found = self._ask(gallery, jpeg, threshold)
             with self._database.changing() as db:

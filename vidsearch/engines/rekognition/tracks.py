@@ -122,18 +122,23 @@ class TracksEngine(Engine):
         """Return a page of all tracks of a recording."""
         return self._finder.tracks(footage_key, cursor)
 
-    def match(self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None) -> Iterator[TrackMatch]:
+    def match(
+        self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None, ask: bool = True
+    ) -> Iterator[TrackMatch]:
         """Yield how the tracks of a recording resemble the gallery's faces, as Amazon has it.
 
         Every track seen for the gallery that Amazon has no picture of yet costs one photo, in whichever recording, and
-        then each enrolled face one question about all recordings. Nothing is paid for twice.
+        then each enrolled face one question about all recordings. Nothing is paid for twice, and without ``ask``
+        nothing at all.
         """
-        for held in self._amazon.enrolled(gallery):
+        enrolled = self._amazon.enrolled(gallery)
+        if enrolled and ask:
+            self._send(gallery, footage_key)
+        for held in enrolled:
             jpeg = self.face_picture(gallery, held.face_id)
             if jpeg is None:
                 continue
-            self.send_seen(gallery)
-            found = self._amazon.seen_faces.of_face(gallery, held.face_id, jpeg, self.floor_similarity)
+            found = self._amazon.seen_faces.of_face(gallery, held.face_id, jpeg, self.floor_similarity, ask=ask)
             for track, footage, similarity in found:
                 if footage == footage_key and (track_ids is None or track in track_ids):
                     yield TrackMatch(track, held.face_id, similarity, 1, held.weak)
@@ -170,14 +175,16 @@ class TracksEngine(Engine):
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def send_seen(self, gallery: str) -> None:
-        """Send the best picture of every track seen for a gallery that was not sent yet."""
+    def _send(self, gallery: str, footage_key: str) -> None:
+        """Send the best picture of every track not sent yet, of a recording and of all others that may have some.
+
+        All at once: each enrolled face is then asked about once, and not again for every recording.
+        """
         seen = self._amazon.seen_faces
-        for footage in seen.wanted(gallery):
-            seen.index(
-                gallery,
-                [SeenFace(track.id, footage, partial(self._best, track)) for track in self._new(gallery, footage)],
-            )
+        for footage in sorted({footage_key, *seen.unsent(gallery)}):
+            new = [SeenFace(track.id, footage, partial(self._best, track)) for track in self._new(gallery, footage)]
+            seen.index(gallery, new)
+            seen.set_sent(gallery, footage)
 
     def _new(self, gallery: str, footage: str) -> list[Track]:
         known = self._amazon.seen_faces.known(gallery, footage)
