@@ -14,6 +14,7 @@ BENCHES = {
     "accuracy": "recall, false names and appearances a visit, on labelled recordings",
     "speed": "search on one core, against decoding alone and against the peer's loop",
     "memory": "the most memory of the whole process tree, for 10 and for 60 minutes of video",
+    "paging": "results of Rekognition into the store: 200 pages of 1,000 persons",
     "enrol": "enrolling 1,000 photos, against the peer's face_encodings on a sample of them",
 }
 

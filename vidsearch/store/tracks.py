@@ -39,6 +39,9 @@ class Tracks:
 
     def remove(self, footage_id: int, ids: Iterable[str]) -> None:
         """Remove tracks that are now part of others, with their matches; they do not come back."""
+        ids = list(ids)
+        if not ids:
+            return
         gone = listed(ids)
         with self._db.atomic():
             self._db.run(

@@ -24,6 +24,9 @@ from vidsearch.engines.rekognition.seen import Seen
 from vidsearch.engines.rekognition.sending import Sending
 from vidsearch.model import EnrolledFace, FaceDescription, Picture, ProbeMatch
 
+DATABASE = "engine.db"
+"""Name of the engine's own file in its folder."""
+
 REVISION = 1
 """Grows whenever the same answers of Amazon would give other tracks."""
 
@@ -99,7 +102,7 @@ class RekognitionEngine(Engine):
         self.agreeing_shots = 1
         self._max_jobs = max_jobs
         self._stop = threading.Event()
-        self._database = Database(folder / "engine.db")
+        self._database = Database(folder / DATABASE)
         calls = Calls(clients, limiter or Limiter.of_region(clients.region))
         self._collections = Collections(self._database, calls, resources.prefix, folder / "faces")
         self._galleries = Galleries(calls, self._collections)
@@ -189,14 +192,13 @@ class RekognitionEngine(Engine):
         """Return the version of Amazon's newest face model where it is another than ours, or None."""
         return self._collections.newer_model()
 
-    def adopt(self, model: str) -> str:
-        """Go over to Amazon's newest face model, as ``newer_model`` told it; return the engine's new ``version``.
+    def adopt(self, model: str) -> None:
+        """Go over to Amazon's newest face model, as ``newer_model`` told it.
 
         Every gallery gets a new collection with the next face enrolled; faces enrolled before count as outdated, and
         all footage as not yet searched.
         """
         self._collections.renew(model)
-        return self.version
 
     def restore(self, gallery: str) -> int:
         """Make the collection of a gallery again from the kept pictures, and return how many faces it has.

@@ -7,13 +7,28 @@ from collections.abc import Callable
 from vidsearch.aws.session import Clients
 from vidsearch.aws.upload import Uploader
 from vidsearch.engine import Engine
-from vidsearch.engines.rekognition.engine import RekognitionEngine
+from vidsearch.engines.rekognition.database import Database
+from vidsearch.engines.rekognition.engine import DATABASE, RekognitionEngine
 from vidsearch.engines.rekognition.ports import Cutter, Resources
 from vidsearch.engines.rekognition.tracks import TracksEngine
 from vidsearch.errors import AwsNotSetUp
 from vidsearch.settings import Settings
 
 HOUR_MS = 3_600_000
+
+
+def collections_of(settings: Settings) -> list[str]:
+    """Return the collections in use for the galleries of a data folder, without asking Amazon."""
+    path = settings.rekognition / DATABASE
+    if not path.exists():
+        return []
+    database = Database(path)
+    try:
+        with database.reading() as db:
+            rows = db.execute("SELECT name, max(generation) FROM collections GROUP BY gallery ORDER BY name").fetchall()
+        return [row[0] for row in rows]
+    finally:
+        database.close()
 
 
 def load_rekognition(settings: Settings, cutter: Cutter, finder: Callable[[], Engine]) -> Engine:

@@ -79,6 +79,18 @@ class TracksEngine(Engine):
         """Return the JPEG of a face that was indexed."""
         return self._amazon.face_picture(gallery, face_id)
 
+    def restore(self, gallery: str) -> int:
+        """Make the collection of a gallery again from the kept pictures."""
+        return self._amazon.restore(gallery)
+
+    def newer_model(self) -> str | None:
+        """Return the version of Amazon's newest face model where it is another than ours, or None."""
+        return self._amazon.newer_model()
+
+    def adopt(self, model: str) -> None:
+        """Go over to Amazon's newest face model."""
+        self._amazon.adopt(model)
+
     # -- footage: the finder's -----------------------------------------------------------------------------------
 
     def start(self, request: RunRequest, token: str) -> str:

@@ -47,9 +47,10 @@ def box_of(box: Mapping[str, Any] | None) -> BoundingBox | None:
     """Return a box clamped to the picture, or None where there is none or nothing of it is inside."""
     if not box:
         return None
-    left, top, width, height = (_number(box.get(side)) for side in ("Left", "Top", "Width", "Height"))
-    x0, y0 = min(1.0, max(0.0, left)), min(1.0, max(0.0, top))
-    x1, y1 = min(1.0, max(0.0, left + width)), min(1.0, max(0.0, top + height))
+    x0, y0 = _number(box.get("Left")), _number(box.get("Top"))
+    x1, y1 = x0 + _number(box.get("Width")), y0 + _number(box.get("Height"))
+    if x0 < 0.0 or y0 < 0.0 or x1 > 1.0 or y1 > 1.0:
+        x0, y0, x1, y1 = max(0.0, x0), max(0.0, y0), min(1.0, x1), min(1.0, y1)
     return BoundingBox(x0, y0, x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else None
 
 
@@ -93,6 +94,9 @@ class Person:
 
     def add(self, seen: Visit, part: Span) -> None:
         """Add a moment. ``part`` is [start, end) of the part of the recording that it is in: visits do not cross it."""
+        if not self.visits:
+            self.visits.append(seen)
+            return
         near = [
             visit
             for visit in self.visits
@@ -133,8 +137,7 @@ class Rows:
     def __init__(self, place: Place, person: Person | None = None, width: float = 0.0) -> None:
         """``person`` was not finished at the end of the page before; ``width`` of the pictures was told there."""
         self._place = place
-        self._parts = place.parts
-        self._part_starts = [start for start, _ in self._parts]
+        self._part_starts = [start for start, _ in place.parts]
         self._begins = [stretch.out_ms for stretch in place.stretches]
         self._person = person
         self.width = width or float(place.width)
@@ -186,31 +189,36 @@ class Rows:
         ms = self._source_ms(_number(row.get("Timestamp")))
         if ms is None or not place.start_ms <= ms < place.end_ms:
             return
-        faces = _faces(row.get("FaceMatches") or [])
+        matches = row.get("FaceMatches")
+        faces = _faces(matches) if matches else {}
         face = seen.get("Face") or {}
         box = box_of(face.get("BoundingBox"))
         if box is None and not faces:
             return
+        wide = box.width if box is not None else 0.0
         box = box or box_of(seen.get("BoundingBox")) or _WHOLE
-        rank = (max((similarity for similarity, _, _ in faces.values()), default=0.0), box.width if face else 0.0)
+        best = max(held[0] for held in faces.values()) if faces else 0.0
         confidence = round(_number(face.get("Confidence")), 2)
-        person.add(Visit(ms, ms, box, ms, box, rank, 1, confidence, faces), self._part(ms))
+        person.add(Visit(ms, ms, box, ms, box, (best, wide), 1, confidence, faces), self._part(ms))
 
     def _source_ms(self, out_ms: float) -> int | None:
         """Return the time in the recording of a time in the cut, looking only at the stretch that may have it."""
+        if len(self._begins) == 1:
+            return to_source(self._place.stretches, out_ms)
         at = bisect.bisect_right(self._begins, out_ms)
         return to_source(self._place.stretches[max(0, at - 1) : max(1, at)], out_ms)
 
     def _part(self, ms: int) -> Span:
         """Return the part of the recording that a moment is in; one just behind a part's end belongs to it."""
-        at = bisect.bisect_right(self._part_starts, ms)
-        start = self._part_starts[max(0, at - 1)]
-        return start, self._part_starts[at] if at < len(self._part_starts) else self._place.end_ms
+        starts = self._part_starts
+        if len(starts) == 1:
+            return starts[0], self._place.end_ms
+        at = bisect.bisect_right(starts, ms)
+        return starts[max(0, at - 1)], starts[at] if at < len(starts) else self._place.end_ms
 
     def _track(self, visit: Visit) -> Track:
         place = self._place
-        corner = "/".join(f"{value:.4f}" for value in _sides(visit.first_box))
-        name = f"{place.footage}/{place.version}/{visit.start_ms}/{corner}"
+        name = f"{place.footage}/{place.version}/{visit.start_ms}/%.4f/%.4f/%.4f/%.4f" % _sides(visit.first_box)
         return Track(
             id=hashlib.sha256(name.encode()).hexdigest()[:24],
             start_ms=visit.start_ms,
@@ -240,6 +248,8 @@ def _sides(box: BoundingBox) -> tuple[float, float, float, float]:
 
 def _number(value: Any) -> float:
     """Return a number of an answer; what is missing or none counts as 0."""
+    if type(value) is float and value == value:
+        return value
     return float(value) if isinstance(value, (int, float)) and value == value else 0.0
 
 
