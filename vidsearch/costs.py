@@ -26,8 +26,10 @@ PARTS_A_GIGABYTE = Decimal(64)
 HOUR_MINUTES = Decimal(60)
 CENT = Decimal("0.01")
 
-PICTURES_A_PHOTO = 2
-"""What a photo costs by the track: it is enrolled, and faces like it are searched for among those seen."""
+ENROLLING = 2
+"""Pictures that a photo is charged as when it is enrolled: DetectFaces looks for its faces, IndexFaces keeps one."""
+ASKING = 1
+"""And when faces like it are searched for among those seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +229,11 @@ def _by_the_minute(name: str, need: Need, prices: Prices, now: Range, again: Ran
     gigabytes = now * need.gigabytes_an_hour / HOUR_MINUTES
     items = [
         _item(prices, "video_minute", now),
-        _item(prices, "image", photos),
+        _item(prices, "image", photos * ENROLLING),
         _item(prices, "storage_gb_month", gigabytes * KEPT_DAYS / DAYS_A_MONTH),
         _item(prices, "put_thousand", gigabytes * PARTS_A_GIGABYTE / 1000),
     ]
-    each = _usd(prices, "video_minute", again) + _usd(prices, "image", later)
+    each = _usd(prices, "video_minute", again) + _usd(prices, "image", later * ENROLLING)
     return _way(name, items, each, _usd(prices, "face_month", photos), need)
 
 
@@ -243,8 +245,9 @@ def _tracks(need: Need, prices: Prices) -> Way:
         tracks += Range.exactly((unseen_hours * (need.tracks_an_hour or 0)).to_integral_value())
     elif unseen_hours:
         tracks += Range(Decimal(0), None)
-    items = [_item(prices, "image", tracks + Range.exactly(need.photos + need.photos_searched))]
-    each = _usd(prices, "image", Range.exactly(PICTURES_A_PHOTO * need.photos_each))
+    asked = Range.exactly(ENROLLING * need.photos + ASKING * need.photos_searched)
+    items = [_item(prices, "image", tracks + asked)]
+    each = _usd(prices, "image", Range.exactly((ENROLLING + ASKING) * need.photos_each))
     month = _usd(prices, "face_month", tracks + Range.exactly(need.photos))
     return _way("tracks", items, each, month, need, guessed=guessed)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Protocol, runtime_checkable
 
-from vidsearch.clock import duration_text
-from vidsearch.costs import Estimate, Looked, Need, Range, estimate
+from vidsearch.cost_text import confirm_text
+from vidsearch.costs import CENT, Estimate, Looked, Need, estimate
 from vidsearch.cuts import Span, merged, padded, without
+from vidsearch.engine import Engine
 from vidsearch.errors import EngineError, UsageError
 from vidsearch.model import ExaminedSpan, Footage, Job, Track
 from vidsearch.planning import Asked, Plan
@@ -29,6 +32,18 @@ HISTORY_MS = 10 * MINUTE_MS
 GIGABYTES_AN_HOUR = Decimal("1.8")
 """Of footage that nobody has: 4 Mbit/s, as cameras of 1080p often write."""
 
+
+@runtime_checkable
+class ByTrack(Protocol):
+    """An engine that is asked about tracks, and knows what it was sent and asked already."""
+
+    def unsent(self, gallery: str, footage_keys: Sequence[str]) -> int:
+        """Return how many tracks found in recordings would be paid for."""
+
+    def questions(self, gallery: str, *, more: bool) -> int:
+        """Return how many enrolled faces would be asked about; ``more``: when tracks are added before."""
+
+
 Found = Callable[[Footage], tuple[list[Track], list[ExaminedSpan]]]
 """What the local engine found in a recording so far, and what it has looked at."""
 
@@ -42,8 +57,10 @@ class SearchCost:
 
     @property
     def costs(self) -> bool:
-        """Whether there is anything to pay."""
-        return self.estimate.way(self.mode).now.most != 0
+        """Whether it is worth a question: video always is, a picture or two for less than a cent are not."""
+        way = self.estimate.way(self.mode)
+        most = way.now.most
+        return most is None or most >= CENT or way.quantity("video_minute").most != 0
 
     @property
     def lines(self) -> list[str]:
@@ -71,12 +88,17 @@ class Estimating:
         settings: Settings,
         wanted: Callable[[str, Sequence[str], str | None, str | None], list[Asked]],
         found: Found,
+        engine: Callable[[], Engine],
     ) -> None:
-        """``wanted`` is Planner's, ``found`` Marking's; the latter may raise an EngineError where no model is there."""
+        """``wanted`` is Planner's, ``found`` Marking's; the latter may raise an EngineError where no model is there.
+
+        ``engine`` returns the one in use, and is asked only about a search planned with it.
+        """
         self._store = store
         self._settings = settings
         self._wanted = wanted
         self._found = found
+        self._engine = engine
 
     def of_case(
         self,
@@ -110,10 +132,12 @@ class Estimating:
             UsageError: There is no footage; a time, a region or the price table cannot be understood.
         """
         known = _Known(self._store, case_id, self._found, self._settings)
-        rate = known.tracks_an_hour() if tracks_an_hour is None else Decimal(str(tracks_an_hour))
+        rate = known.tracks_an_hour() if tracks_an_hour is None else _decimal(tracks_an_hour, "faces an hour")
         common = {"suspects": suspects, "photos_each": photos or 1}
         if hours is not None:
-            minutes = Decimal(str(hours)) * 60
+            if cameras or from_ or to:
+                raise UsageError("--hours is for footage that nobody has: leave cameras and times out, or --hours")
+            minutes = _decimal(hours, "hours of footage") * 60
             unseen = Looked(minutes, unseen_minutes=minutes)
             own = photos or 1
             size = known.gigabytes_an_hour(self._store.footage.list(case_id))
@@ -143,9 +167,21 @@ class Estimating:
             _Share(footage, asked[footage.id], dict.fromkeys(MODES, merged(spans.get(footage.id, []))))
             for footage, _ in plan.asked
         ]
-        need = self._need(known, shares, known.tracks_an_hour(), {})
+        need = self._by_track(plan, self._need(known, shares, known.tracks_an_hour(), {}))
         prices = load_prices(self._settings.data, self._settings.aws_region)
         return SearchCost(estimate(need, prices), self._settings.rekognition_mode)
+
+    def _by_track(self, plan: Plan, need: Need) -> Need:
+        """Put in what an engine that is asked about tracks knows better than the store."""
+        engine = self._engine()
+        if not isinstance(engine, ByTrack):
+            return need
+        # Whatever is matched anew is sent as a whole, also what lies outside the period.
+        keys = {footage.key for footage, _ in plan.asked} | {footage.key for footage in plan.rematch}
+        tracks = engine.unsent(plan.case_id, sorted(keys))
+        more = bool(tracks or need.tracks_unseen_minutes)
+        asked = engine.questions(plan.case_id, more=more) + need.photos
+        return replace(need, tracks=tracks, photos_searched=asked)
 
     def _shares(self, case_id: str, asked: Sequence[Asked]) -> list[_Share]:
         """Return the recordings asked about with what is left to do of each."""
@@ -188,51 +224,6 @@ class Estimating:
             if photo.usable
         ]
         return sum(photo_id not in held for photo_id in usable), len(usable)
-
-
-def confirm_text(given: Estimate, mode: str = "full") -> list[str]:
-    """Return what is said before somebody agrees to pay: the price, what it is made of, what comes later."""
-    way = given.way(mode)
-    lines = [f"on Rekognition, {way.title}: {way.now.money()} ({_made_of(given, mode)})"]
-    if mode != "tracks":
-        lines.append(
-            f"whoever is added later costs {way.each.money()} again; by the track (--by-track) it is "
-            f"{given.way('tracks').each.money()}"
-        )
-    else:
-        lines.append(f"whoever is added later costs {way.each.money()}; the faces kept, {way.month.money()} a month")
-    return [*lines, given.prices.notice]
-
-
-def _made_of(given: Estimate, mode: str) -> str:
-    way, prices = given.way(mode), given.prices
-    if mode == "tracks":
-        pictures = way.quantity("image")
-        return f"{counted(pictures)} pictures at {_each(prices['image'].first)}"
-    minutes = way.quantity("video_minute")
-    length = hours_text(minutes.most or Decimal(0))
-    most = "" if minutes.exact else "at most "
-    return f"{most}{length} of video at {_each(prices['video_minute'].first)} a minute, photos and S3"
-
-
-def hours_text(minutes: Decimal) -> str:
-    """Return a length of footage for people; from a day on in hours, by which footage is counted."""
-    if minutes < 24 * 60:
-        return duration_text(int(minutes * MINUTE_MS))
-    return f"{round(minutes / 60):,} hours"
-
-
-def counted(quantity: Range) -> str:
-    """Return a number of things for people, within its bounds."""
-    least = f"{int(quantity.least):,}"
-    if quantity.exact:
-        return least
-    return f"at least {least}" if quantity.most is None else f"{least} to {int(quantity.most):,}"
-
-
-def _each(usd: Decimal) -> str:
-    """Return a price as it is in the table."""
-    return f"${usd.normalize():f}" if usd < Decimal("0.01") else f"${usd:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +299,12 @@ class _Known:
             return [], []
         tracks = self._store.tracks
         return tracks.for_footage(footage.id, LOCAL, self._version), tracks.spans(footage.id, LOCAL, self._version)
+
+
+def _decimal(number: float, what: str) -> Decimal:
+    if not 0 <= number < math.inf:
+        raise UsageError(f"{what} are a number, 0 or more")
+    return Decimal(str(number))
 
 
 def _holds(job: Job, since_revision: int) -> bool:

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from vidsearch.cost_text import confirm_text
 from vidsearch.costs import Looked, Need, Range, estimate
-from vidsearch.estimating import confirm_text
 from vidsearch.pricing import Prices, load_prices
 
 
@@ -26,9 +26,9 @@ def test_by_the_minute_everything_is_paid_again_for_whoever_comes_later(prices):
         looked(72_000), looked(72_000, 0, 72_000), looked(72_000, 0, 72_000), photos=2, photos_each=3, suspects=4
     )
     way = estimate(need, prices).way("full")
-    assert way.now == Range.exactly(Decimal("7200.002"))
-    assert way.each == Range.exactly(Decimal("7200.003"))
-    assert way.later == Range.exactly(4 * Decimal("7200.003"))
+    assert way.now == Range.exactly(Decimal("7200.004"))
+    assert way.each == Range.exactly(Decimal("7200.006"))
+    assert way.later == Range.exactly(4 * Decimal("7200.006"))
     assert way.now.money() == "about $7,200"
 
 
@@ -36,8 +36,8 @@ def test_what_is_searched_already_is_not_paid_now_but_again_later(prices):
     need = Need(looked(0), looked(0), looked(600, 60, 0))
     given = estimate(need, prices)
     assert given.way("full").now.money() == "nothing"
-    assert given.way("full").each == Range.exactly(Decimal("60.001"))
-    assert given.way("active").each == Range.exactly(Decimal("6.001"))
+    assert given.way("full").each == Range.exactly(Decimal("60.002"))
+    assert given.way("active").each == Range.exactly(Decimal("6.002"))
 
 
 def test_footage_is_paid_for_in_the_bucket(prices):
@@ -70,10 +70,10 @@ def test_by_the_track_whoever_comes_later_costs_photos(prices):
         looked(600), looked(600), looked(600), tracks=5000, photos=2, photos_searched=3, photos_each=4, suspects=10
     )
     way = estimate(need, prices).way("tracks")
-    assert way.quantity("image") == Range.exactly(5005)
-    assert way.now == Range.exactly(Decimal("5.005"))
-    assert way.each == Range.exactly(Decimal("0.008"))
-    assert way.later == Range.exactly(Decimal("0.08"))
+    assert way.quantity("image") == Range.exactly(5007)
+    assert way.now == Range.exactly(Decimal("5.007"))
+    assert way.each == Range.exactly(Decimal("0.012"))
+    assert way.later == Range.exactly(Decimal("0.12"))
     assert way.month == Range.exactly(5002 * Decimal("0.00001"))
     assert not way.guessed
 
@@ -117,10 +117,10 @@ def test_the_json_has_numbers_and_says_of_when_they_are(prices):
         looked(72_000), looked(72_000, 0, 72_000), looked(72_000), tracks_unseen_minutes=Decimal(72_000), photos=1
     )
     held = json.loads(json.dumps(estimate(need, prices).as_json()))
-    assert held["ways"]["full"]["now"] == {"least": 7200.001, "most": 7200.001}
-    assert held["ways"]["active"]["now"]["most"] == 7200.001
-    assert held["ways"]["tracks"]["now"] == {"least": 0.001, "most": None}
-    assert held["ways"]["tracks"]["each_suspect"]["most"] == 0.002
+    assert held["ways"]["full"]["now"] == {"least": 7200.002, "most": 7200.002}
+    assert held["ways"]["active"]["now"]["most"] == 7200.002
+    assert held["ways"]["tracks"]["now"] == {"least": 0.002, "most": None}
+    assert held["ways"]["tracks"]["each_suspect"]["most"] == 0.003
     assert held["ways"]["full"]["items"][0]["what"] == "video_minute"
     assert held["prices"]["video_minute"]["usd"] == 0.1
     assert held["prices"]["video_minute"]["region"] == "us-east-1"
@@ -141,5 +141,5 @@ def test_what_is_said_before_paying(prices):
     active = confirm_text(given, "active")
     assert active[0].startswith("on Rekognition, only where a face may be: about $9.0")
     tracks = confirm_text(given, "tracks")
-    assert tracks[0] == "on Rekognition, by the track: about $0.70 (702 pictures at $0.001)"
+    assert tracks[0] == "on Rekognition, by the track: about $0.70 (703 pictures at $0.001)"
     assert "less than a cent; the faces kept, about $0.01 a month" in tracks[1]

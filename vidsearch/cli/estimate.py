@@ -8,8 +8,8 @@ import click
 
 from vidsearch.cli.context import Context, case_option, print_json
 from vidsearch.cli.show import table
+from vidsearch.cost_text import counted, hours_text
 from vidsearch.costs import Estimate, Way
-from vidsearch.estimating import counted, hours_text
 from vidsearch.pricing import money
 
 
