@@ -120,7 +120,7 @@ class App:
     @cached_property
     def estimating(self) -> Estimating:
         """Say what searching on Rekognition would cost."""
-        return Estimating(self.store, self.settings, self.planner.wanted, self.marking.found)
+        return Estimating(self.store, self.settings, self.planner.wanted, self.marking.found, self.engine)
 
     @cached_property
     def timeline(self) -> Timeline:

@@ -8,10 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidsearch.engines import LOCAL
 from vidsearch.errors import VidsearchError
 from vidsearch.settings import Settings
 
-LIBRARIES = ("av", "cv2", "numpy", "dlib", "onnxruntime", "ai_edge_litert", "PIL", "pillow_heif", "flask", "waitress")
+LIBRARIES = (
+    "av",
+    "cv2",
+    "numpy",
+    "dlib",
+    "onnxruntime",
+    "ai_edge_litert",
+    "PIL",
+    "pillow_heif",
+    "flask",
+    "waitress",
+    "boto3",
+)
 
 LITTLE_DISK = 2_000_000_000
 """Bytes; a search that fills the disk stops."""
@@ -29,14 +42,31 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at libraries, models, ffmpeg, the data folder and the recordings."""
+    """Look at libraries, models, ffmpeg, the data folder, the recordings and, where it is used, AWS."""
     return [
         _libraries(),
         _models(settings),
         _ffmpeg(),
         *_data_folder(settings),
         _disk(settings),
+        *_aws(settings),
     ]
+
+
+def _aws(settings: Settings) -> list[Finding]:
+    """Look at AWS where the settings name anything of it."""
+    if settings.engine == LOCAL and not settings.aws_region:
+        return []
+    from vidsearch.aws.doctor import examine_aws
+    from vidsearch.aws.session import Clients
+    from vidsearch.engines.rekognition.load import collections_of
+
+    clients = Clients(settings.aws_region, settings.aws_profile, attempts=2)
+    try:
+        found = examine_aws(settings, clients, collections_of(settings))
+    finally:
+        clients.close()
+    return [Finding(one.what, one.good, one.detail, one.mend) for one in found]
 
 
 def _libraries() -> Finding:

@@ -243,6 +243,24 @@ class Engine(ABC):
         """Return a JPEG of an enrolled face, upright, or None where the engine keeps none."""
         return None
 
+    def restore(self, gallery: str) -> int:
+        """Make again what holds a gallery, where that was lost behind our back; return how many faces it has.
+
+        Faces keep their ids: nothing has to be searched again.
+        """
+        return len(self.faces(gallery))
+
+    def newer_model(self) -> str | None:
+        """Return the version of a newer face model that could be gone over to, or None."""
+        return None
+
+    def adopt(self, model: str) -> None:
+        """Go over to a newer face model, as ``newer_model`` told it.
+
+        Faces enrolled before count as outdated, and all footage as not yet searched.
+        """
+        raise EngineRefused(f"the {self.NAME} engine has no face model '{model}'")
+
     def purge_footage(self, footage_key: str) -> None:
         """Remove everything learnt of a recording; nothing where the engine keeps nothing of it."""
 

@@ -41,6 +41,25 @@ class Renewal:
             self._sweep()
         return lost
 
+    def restore(self, actor: Actor, case_id: str) -> int:
+        """Make the engine's gallery of a case again where it was lost; return how many faces it has."""
+        faces = self._engine().restore(case_id)
+        self._record(actor, "gallery.restore", case_id, faces=faces)
+        return faces
+
+    def adopt(self, actor: Actor, case_id: str, model: str) -> list[Photo]:
+        """Go over to a newer face model and enrol the photos of a case with it; return those that it refuses.
+
+        Other cases follow with their next search.
+        """
+        self._engine().adopt(model)
+        self._record(actor, "gallery.adopt", case_id, model=model)
+        return self.renew(actor, case_id)
+
+    def _record(self, actor: Actor, action: str, case_id: str, **detail: object) -> None:
+        with self._store.atomic():
+            self._store.audit.record(actor, action, case_id, case_id=case_id, engine=self._engine().NAME, **detail)
+
     def pending(self, case_id: str) -> list[Photo]:
         """Return the photos that ``renew`` would enrol."""
         engine = self._engine()

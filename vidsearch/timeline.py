@@ -242,11 +242,11 @@ class Timeline:
     def appearance(self, case_id: str, appearance_id: str) -> AppearancePage:
         """Return one appearance and its neighbours. Raises UnknownRecord."""
         item = self._store.appearances.get(case_id, appearance_id)
-        photos = self._store.people.photos(item.person_id)
+        owner = self._store.people.owners(case_id, item.engine).get(item.face_id)
         before, after = self._store.appearances.neighbours(item)
         return AppearancePage(
             row=self._one_row(item),
-            photo=next((photo for photo in photos if photo.face_id == item.face_id), None),
+            photo=self._store.people.photo(case_id, owner[1]) if owner else None,
             before=self._one_row(before) if before else None,
             after=self._one_row(after) if after else None,
         )

@@ -28,6 +28,7 @@ def index() -> str:
     """Show the recordings."""
     rows = vidsearch().timeline.footage(case_id())
     page = page_number()
+    plan = _plan()
     return render_template(
         "footage/index.html",
         rows=_on_page(rows, page),
@@ -35,7 +36,9 @@ def index() -> str:
         length_ms=sum(row.footage.facts.duration_ms for row in rows),
         page_number=page,
         pages=max(1, -(-len(rows) // PAGE_SIZE)),
-        plan=_plan(),
+        plan=plan,
+        cost=_cost(plan),
+        notice=vidsearch().threshold_notice(case_id())[1],
     )
 
 
@@ -54,6 +57,10 @@ def search() -> AnyResponse:
     """Queue what is not yet searched, and match what is."""
     plan = _plan()
     if plan.segments or plan.resumed:
+        cost = _cost(plan)
+        if cost and request.form.get("agreed") != cost[0]:
+            flash("Nothing was searched: the price has changed since it was shown. Look at it once more.", "no")
+            return redirect(url_for("footage.index"), 303)
         vidsearch().search.submit(actor(), plan)
         flash(f"{plural(plan.recordings, 'recording')} queued: {length(plan.total_ms)} to search.", "ok")
     if plan.rematch:
@@ -134,6 +141,15 @@ def _on_page(rows: list[FootageRow], page: int) -> list[FootageRow]:
 
 def _plan() -> Plan:
     return vidsearch().search.plan(case_id(), threshold=vidsearch().threshold(case_id()))
+
+
+def _cost(plan: Plan) -> list[str]:
+    """Return what is to be said before a search is paid for, the price first; nothing where it costs nothing."""
+    app = vidsearch()
+    if not app.engine().capabilities.priced or not (plan.segments or plan.resumed):
+        return []
+    found = app.estimating.of_search(plan)
+    return found.lines if found.costs else []
 
 
 def _add_page(form: dict[str, str] | None = None, problem: str | None = None, chosen: Sequence[str] = ()) -> str:

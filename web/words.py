@@ -205,5 +205,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "footage_state": lambda value: FOOTAGE_STATES.get(value, (value, "soft")),
     "job_state": lambda value: JOB_STATES.get(str(value), (str(value), "soft")),
     "photo_outcome": lambda value: PHOTO_OUTCOMES.get(value, (value.replace("_", " "), "soft")),
+    "capitalize_first": lambda text: text[:1].upper() + text[1:],
     "span_outcome": lambda value: SPAN_OUTCOMES[value],
 }

@@ -148,6 +148,33 @@ def forget(ctx: Context, name: str, photo: int | None, yes: bool) -> None:
     click.echo(f"forgot {what}")
 
 
+@person.command()
+@click.option("--new-model", is_flag=True, help="Go over to a newer face model, where the engine offers one.")
+@click.option("--engine", metavar="NAME", help="`local` or `rekognition`. Default: as in the settings.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@case_option
+@click.pass_obj
+def reindex(ctx: Context, new_model: bool, engine: str | None, yes: bool) -> None:
+    """Enrol everybody again from the kept photos: after a collection was lost, or for a newer face model."""
+    with ctx.open(engine=engine) as app:
+        if not new_model:
+            click.echo(f"{app.renewal.restore(app.actor, ctx.case_id)} faces are enrolled")
+            return
+        model = app.engine().newer_model()
+        if model is None:
+            click.echo("there is no newer face model")
+            return
+        if not yes:
+            click.confirm(
+                f"Go over to face model {model}? All footage then counts as not searched, which costs again",
+                abort=True,
+            )
+        lost = app.renewal.adopt(app.actor, ctx.case_id, model)
+    for photo in lost:
+        click.echo(f"{photo.name}: the newer model finds no face that it could use", err=True)
+    click.echo(f"face model {model} is in use now")
+
+
 def _find(rows: list[PersonRow], name: str) -> PersonRow:
     for row in rows:
         if row.person.name == name or str(row.person.id) == name:

@@ -32,14 +32,15 @@ def register(cli: click.Group) -> None:
     "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes any free port."
 )
 @click.option("--cores", type=click.IntRange(min=1), help="Worker processes. Default: every core.")
+@click.option("--engine", metavar="NAME", help="`local` or `rekognition`. Default: as in the settings.")
 @click.option("--no-work", is_flag=True, help="Serve only; a `vidsearch work` elsewhere does the jobs.")
 @click.pass_obj
-def serve(ctx: Context, host: str, port: int, cores: int | None, no_work: bool) -> None:
+def serve(ctx: Context, host: str, port: int, cores: int | None, engine: str | None, no_work: bool) -> None:
     """Serve the browser UI, and work on what is queued."""
     from web import create_app
     from web.server import make_server
 
-    with ctx.open(cores=cores) as app:
+    with ctx.open(cores=cores, engine=engine) as app:
         server = make_server(create_app(app), host, port)
         stop = threading.Event()
         worker = None if no_work else _start_worker(app, stop)
@@ -56,10 +57,11 @@ def serve(ctx: Context, host: str, port: int, cores: int | None, no_work: bool) 
 
 @click.command()
 @click.option("--cores", type=click.IntRange(min=1), help="Worker processes. Default: every core.")
+@click.option("--engine", metavar="NAME", help="`local` or `rekognition`. Default: as in the settings.")
 @click.pass_obj
-def work(ctx: Context, cores: int | None) -> None:
+def work(ctx: Context, cores: int | None, engine: str | None) -> None:
     """Work on what is queued until stopped. Several workers may share one data folder."""
-    with ctx.open(cores=cores) as app:
+    with ctx.open(cores=cores, engine=engine) as app:
         stop = threading.Event()
         for name in ("SIGINT", "SIGTERM"):
             signal.signal(getattr(signal, name), lambda *_: stop.set())

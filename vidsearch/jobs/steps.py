@@ -77,7 +77,7 @@ def begin(work: Work, job: Job) -> Job:
         if state is JobState.COLLECTING:
             return job
         job = BEGIN[state](work, job)
-        if state is JobState.SEARCHING:
+        if state is not JobState.PREPARING:
             return job
 
 
