@@ -1,8 +1,8 @@
 """Paging what Rekognition found into the store: 200 pages of 1,000 persons, over HTTP, with boto3, into a real store.
 
-Compared with what cannot be avoided: parsing the JSON of the pages, and a bare ``executemany`` of the same rows. Measured
-where every row is another person, which is the most a page can hold, and where ten rows are one. The server of the pages
-is a process of its own.
+Compared with what cannot be avoided: parsing the JSON of the pages, and a bare ``executemany`` of the same rows.
+Measured where every row is another person, which is the most a page can hold, and where ten rows are one. The server
+of the pages is a process of its own.
 """
 
 from __future__ import annotations
