@@ -132,7 +132,7 @@ class Estimating:
             UsageError: There is no footage; a time, a region or the price table cannot be understood.
         """
         known = _Known(self._store, case_id, self._found, self._settings)
-        rate = known.tracks_an_hour() if tracks_an_hour is None else _decimal(tracks_an_hour, "faces an hour")
+        rate = None if tracks_an_hour is None else _decimal(tracks_an_hour, "faces an hour")
         common = {"suspects": suspects, "photos_each": photos or 1}
         if hours is not None:
             if cameras or from_ or to:
@@ -141,6 +141,7 @@ class Estimating:
             unseen = Looked(minutes, unseen_minutes=minutes)
             own = photos or 1
             size = known.gigabytes_an_hour(self._store.footage.list(case_id))
+            rate = known.tracks_an_hour() if rate is None else rate
             need = Need(unseen, unseen, unseen, size, 0, minutes, rate, own, own, **common)
         else:
             shares = self._shares(case_id, self._wanted(case_id, cameras, from_, to))
@@ -154,7 +155,10 @@ class Estimating:
 
     def of_search(self, plan: Plan) -> SearchCost:
         """Return what a planned search costs, in the way that the settings name. Raises UsageError for bad prices."""
-        known = _Known(self._store, plan.case_id, self._found, self._settings)
+        mode = self._settings.rekognition_mode
+        # All of it costs the same whatever is in it, and pages that show a price are opened often.
+        found = self._found if mode != "full" else _nothing_found
+        known = _Known(self._store, plan.case_id, found, self._settings)
         spans: dict[int, list[Span]] = {}
         for footage, pieces in plan.segments:
             spans.setdefault(footage.id, []).extend((piece.start_ms, piece.end_ms) for piece in pieces)
@@ -167,9 +171,9 @@ class Estimating:
             _Share(footage, asked[footage.id], dict.fromkeys(MODES, merged(spans.get(footage.id, []))))
             for footage, _ in plan.asked
         ]
-        need = self._by_track(plan, self._need(known, shares, known.tracks_an_hour(), {}))
+        need = self._by_track(plan, self._need(known, shares, None, {}))
         prices = load_prices(self._settings.data, self._settings.aws_region)
-        return SearchCost(estimate(need, prices), self._settings.rekognition_mode)
+        return SearchCost(estimate(need, prices), mode)
 
     def _by_track(self, plan: Plan, need: Need) -> Need:
         """Put in what an engine that is asked about tracks knows better than the store."""
@@ -198,7 +202,7 @@ class Estimating:
         return shares
 
     def _need(self, known: _Known, shares: Sequence[_Share], rate: Decimal | None, common: dict[str, int]) -> Need:
-        """Put the shares of recordings together."""
+        """Put the shares of recordings together. ``rate`` None takes the case's own tracks an hour, if needed."""
         full = again = active = Looked()
         tracks, unseen_ms = 0, 0
         for share in shares:
@@ -210,6 +214,8 @@ class Estimating:
             unseen_ms += _length(without(share.left["tracks"], of.seen))
         photos, usable = self._photos(known.case_id)
         searched = usable if tracks or unseen_ms else photos
+        if unseen_ms and rate is None:
+            rate = known.tracks_an_hour()
         size = known.gigabytes_an_hour([share.footage for share in shares])
         minutes = Decimal(unseen_ms) / MINUTE_MS
         return Need(full, active, again, size, tracks, minutes, rate, photos, searched, **common)
@@ -299,6 +305,10 @@ class _Known:
             return [], []
         tracks = self._store.tracks
         return tracks.for_footage(footage.id, LOCAL, self._version), tracks.spans(footage.id, LOCAL, self._version)
+
+
+def _nothing_found(_footage: Footage) -> tuple[list[Track], list[ExaminedSpan]]:
+    return [], []
 
 
 def _decimal(number: float, what: str) -> Decimal:
