@@ -47,6 +47,10 @@ def main(words: Sequence[str]) -> int:
     stop = threading.Event()
     for name in ("SIGINT", "SIGTERM"):
         signal.signal(getattr(signal, name), lambda *_: stop.set())
+    # moto, in this process, looks at them too.
+    for name in FORGOTTEN:
+        os.environ.pop(name, None)
+    os.environ.update(CREDENTIALS)
     try:
         with ExitStack() as stack:
             data = given.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vidsearch-aws-")))
@@ -114,7 +118,7 @@ def _set_up(environment: Mapping[str, str]) -> None:
     script = ROOT / "setup_aws.py"
     if not script.exists():
         return
-    command = [sys.executable, str(script), "--region", REGION, "--acknowledge-terms"]
+    command = [sys.executable, str(script), "--region", REGION, "--acknowledge-terms", "--yes"]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         print(done.stdout, file=sys.stderr)
@@ -122,10 +126,9 @@ def _set_up(environment: Mapping[str, str]) -> None:
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in FORGOTTEN}
     # So that the command finds `vidsearch` and `python` of this checkout.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}"
-    return {**inherited, "PATH": path, **own}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**os.environ, "PATH": path, **own}
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], stop: threading.Event) -> int:

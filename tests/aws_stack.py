@@ -117,14 +117,17 @@ def aws_stack(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     from vidsearch.aws.session import Clients
     from vidsearch.rekognition_local.server import LocalRekognition
 
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    url = f"http://{host}:{port}"
     executor = Lasting()
     with pytest.MonkeyPatch.context() as patch:
+        # moto, in this process, looks at them too.
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
+        moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        moto.start()
+        host, port = moto.get_host_and_port()
+        url = f"http://{host}:{port}"
         inner = Clients(REGION, endpoints=dict.fromkeys(SERVICES, url))
         folder = tmp_path_factory.mktemp("rekognition-local")
         with LocalRekognition(folder, models, clients=inner, executor=lambda: executor) as server:
@@ -132,8 +135,8 @@ def aws_stack(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             yield AwsStack(url, server, folder, executor, clients)
             clients.close()
         inner.close()
+        moto.stop()
     executor.end()
-    moto.stop()
 
 
 @pytest.fixture
