@@ -43,11 +43,16 @@ def hours_text(minutes: Decimal) -> str:
 
 
 def counted(quantity: Range) -> str:
-    """Return a number of things for people, within its bounds."""
-    least = f"{int(quantity.least):,}"
-    if quantity.exact:
-        return least
-    return f"at least {least}" if quantity.most is None else f"{least} to {int(quantity.most):,}"
+    """Return a number of things for people, within its bounds; a few minutes with a decimal."""
+    least = _number(quantity.least)
+    if quantity.most is None:
+        return f"at least {least}"
+    most = _number(quantity.most)
+    return most if quantity.exact else f"at most {most}" if not quantity.least else f"{least} to {most}"
+
+
+def _number(value: Decimal) -> str:
+    return f"{value:,.1f}" if value < 10 and value % 1 else f"{round(value):,}"
 
 
 def _each(usd: Decimal) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import click
 
 from vidsearch.cli.context import Context, case_option, print_json
@@ -103,9 +101,7 @@ def _searched(given: Estimate, way: Way) -> str:
     if way.name == "tracks":
         pictures = way.quantity("image")
         return f"{counted(pictures)} pictures" if pictures.most is not None else "as many faces as pass by"
-    minutes = way.quantity("video_minute")
-    most = f"{int(minutes.most or Decimal(0)):,} minutes"
-    return most if minutes.exact else f"at most {most}" if not minutes.least else f"{counted(minutes)} minutes"
+    return f"{counted(way.quantity('video_minute'))} minutes"
 
 
 def _remarks(given: Estimate) -> list[str]:
