@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -238,3 +239,10 @@ def test_faults_from_json_or_a_file(tmp_path: Path) -> None:
     path = tmp_path / "faults.json"
     path.write_text(json.dumps(faults.as_json()))
     assert Faults.parse(str(path)) == faults
+
+
+def test_every_fault_is_documented() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "rekognition-local.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    documented = {word for row in rows for word in re.findall(r"`(\w+)`", row)}
+    assert set(Faults().as_json()) == {name for name in documented if not name.startswith("-")}
