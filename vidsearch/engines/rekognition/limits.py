@@ -68,5 +68,5 @@ class Limiter:
             # A second's worth may be called at once, as Amazon's own meter allows; after that, evenly.
             at = max(self._free_at.get(operation, 0.0), now - (rate - 1) / rate)
             self._free_at[operation] = at + 1 / rate
-        if at > now:
+        if at - now > 1e-6:
             self._sleep(at - now)

@@ -153,20 +153,21 @@ class Rows:
 
         Raises EngineError where the answer is none of GetFaceSearch.
         """
-        if not isinstance(answer, Mapping) or not isinstance(answer.get("Persons") or [], list):
-            raise EngineError("Amazon's answer is not a page of a face search")
-        metadata = answer.get("VideoMetadata") or {}
-        self.width = _number(metadata.get("FrameWidth")) or self.width
+        try:
+            metadata = answer.get("VideoMetadata") or {}
+            self.width = _number(metadata.get("FrameWidth")) or self.width
+            persons = self._finished(answer.get("Persons") or [], last)
+        except (AttributeError, TypeError) as exc:
+            raise EngineError("Amazon's answer is not a page of a face search; search again") from exc
         tracks: list[Track] = []
         matches: list[TrackMatch] = []
-        for person in self._finished(answer.get("Persons") or [], last):
-            for visit in person.visits:
-                track = self._track(visit)
-                tracks.append(track)
-                matches += [
-                    TrackMatch(track.id, face, round(similarity, 2), rows, weak)
-                    for face, (similarity, rows, weak) in sorted(visit.faces.items())
-                ]
+        for visit in (visit for person in persons for visit in person.visits):
+            track = self._track(visit)
+            tracks.append(track)
+            matches += [
+                TrackMatch(track.id, face, round(similarity, 2), rows, weak)
+                for face, (similarity, rows, weak) in sorted(visit.faces.items())
+            ]
         return tracks, matches
 
     def _finished(self, rows: Sequence[Mapping[str, Any]], last: bool) -> list[Person]:
