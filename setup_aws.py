@@ -142,7 +142,7 @@ def _write_template(steps: Plan, names: Names, target: str) -> None:
 def _apply(clients: Clients, options: Options, folder: Path, *, acknowledge: bool, yes: bool, as_json: bool) -> None:
     """Look, ask, make and repair, prove it, and write the settings."""
     who = walk.caller(clients, options)
-    steps, names = plan(options), Names.of(options, who.account)
+    steps, names = plan(options), Names.of(options, who.account, tls=walk.speaks_tls(clients))
     findings = list(walk.look_over(steps, clients, names))
     if not as_json:
         _show_findings(findings, names, who.arn)
@@ -238,6 +238,7 @@ def _one_line(debug: bool) -> Iterator[None]:
     except VidsearchError as exc:
         _fail(str(exc), exc.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
+        click.echo(err=True)  # the question that was not answered ends its line
         _fail("stopped; run the same command again to go on (--yes answers for scripts)", 130, False)
 
 

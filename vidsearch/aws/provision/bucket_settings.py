@@ -157,11 +157,19 @@ class BucketPolicy(BucketSetting):
 
     def sentence(self, names: Names) -> str:
         """Say it."""
-        return "The bucket takes and gives nothing without TLS"
+        return f"The bucket {'takes and gives nothing' if names.tls else 'is reached'} without TLS"
 
     def wanted(self, names: Names) -> Json:
         """Return the policy."""
         return policies.bucket(names)
+
+    def check(self, aws: Clients, names: Names) -> Drift | None:
+        """Compare it, where there is anything to ask for."""
+        return super().check(aws, names) if names.tls else None
+
+    def documents(self, names: Names) -> dict[str, Json]:
+        """Show it, where there is anything to ask for."""
+        return super().documents(names) if names.tls else {}
 
     def read(self, aws: Clients, names: Names) -> Json:
         """Ask AWS."""

@@ -97,11 +97,13 @@ class Names:
     account: str = UNKNOWN_ACCOUNT
     key: str = field(default="")
     """ARN of the KMS key, ``<key>`` until it is made, or empty where none is used."""
+    tls: bool = True
+    """Whether AWS is reached over TLS: always, but for a stand-in on one's own machine."""
 
     @classmethod
-    def of(cls, options: Options, account: str = UNKNOWN_ACCOUNT) -> Names:
+    def of(cls, options: Options, account: str = UNKNOWN_ACCOUNT, *, tls: bool = True) -> Names:
         """Return the names before any key is known."""
-        return cls(options, account, options.key or (UNKNOWN_KEY if options.make_key else ""))
+        return cls(options, account, options.key or (UNKNOWN_KEY if options.make_key else ""), tls)
 
     @property
     def region(self) -> str:

@@ -50,7 +50,10 @@ def _allow(sid: str, service: str, actions: Sequence[str], resource: Any, **more
     }
 
 
-def _only_over_tls(action: str, resource: Any) -> Document:
+def _only_over_tls(names: Names, action: str, resource: Any) -> Document | None:
+    """Return the refusal of whatever comes unencrypted; a stand-in for AWS without TLS could do nothing under it."""
+    if not names.tls:
+        return None
     return {
         "Sid": "OnlyOverTls",
         "Effect": "Deny",
@@ -67,7 +70,7 @@ def _use_key(names: Names) -> Document | None:
 
 def bucket(names: Names) -> Document:
     """Return the bucket's policy: nothing comes or goes unencrypted."""
-    return _document(_only_over_tls("s3:*", [names.bucket_arn, f"{names.bucket_arn}/*"]))
+    return _document(_only_over_tls(names, "s3:*", [names.bucket_arn, f"{names.bucket_arn}/*"]))
 
 
 def topic(names: Names) -> Document:
@@ -81,7 +84,7 @@ def topic(names: Names) -> Document:
             names.topic_arn,
             Principal={"AWS": names.root},
         ),
-        _only_over_tls("sns:Publish", names.topic_arn),
+        _only_over_tls(names, "sns:Publish", names.topic_arn),
     )
 
 
@@ -96,7 +99,7 @@ def queue(names: Names, queue_arn: str) -> Document:
             Principal={"Service": "sns.amazonaws.com"},
             Condition={"ArnEquals": {"aws:SourceArn": names.topic_arn}},
         ),
-        _only_over_tls("sqs:*", queue_arn),
+        _only_over_tls(names, "sqs:*", queue_arn),
     )
 
 

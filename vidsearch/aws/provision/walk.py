@@ -32,6 +32,11 @@ def caller(aws: Clients, options: Options) -> Caller:
     return Caller(answer["Account"], answer["Arn"])
 
 
+def speaks_tls(aws: Clients) -> bool:
+    """Return whether every service that can ask for TLS is reached over it; a stand-in on one's own machine is not."""
+    return all(aws(service).meta.endpoint_url.startswith("https:") for service in ("s3", "sns", "sqs"))
+
+
 def usual_region(profile: str) -> str:
     """Return the region that the environment or the profile names, or nothing. Reads files only."""
     named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
