@@ -197,6 +197,24 @@ def from_any_key_frame(packets: Iterator[Packet[VideoStream]]) -> Iterator[Packe
     return dropwhile(lambda packet: not packet.is_keyframe, packets)
 
 
+def starts_afresh(data: bytes, extradata: bytes | None) -> bool:
+    """Tell whether an H.264 packet is an IDR picture, before which a decoder forgets everything.
+
+    Args:
+        data: The packet: NAL units behind start codes, or behind their lengths as in MP4.
+        extradata: The stream's, which tells the two apart.
+    """
+    if not extradata or extradata[0] != 1:  # an avcC box begins with its version, 1 (ISO 14496-15 §5.3.3)
+        return _is_idr(data, "h264")
+    prefix, at = (extradata[4] & 3) + 1, 0
+    while at + prefix < len(data):
+        kind = data[at + prefix] & 0x1F
+        if kind in _SLICES["h264"]:
+            return kind in _IDR["h264"]
+        at += prefix + int.from_bytes(data[at : at + prefix], "big")
+    return False
+
+
 def _is_idr(data: bytes, codec: str) -> bool:
     """Tell whether the first slice of an Annex B packet belongs to an IDR picture."""
     at = data.find(b"\0\0\1")
