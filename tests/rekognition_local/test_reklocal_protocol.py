@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import random
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from botocore.session import Session
+from botocore.validate import ParamValidator
 
 from vidsearch.aws.protocol import Malformed, Protocol, plain
 
@@ -106,9 +111,30 @@ def test_an_answer_is_held_to_the_model(protocol: Protocol) -> None:
     assert protocol.answer_faults("DescribeCollection", {"CreationTimestamp": datetime.now(UTC)}) == []
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_what_botocore_refuses_is_refused(protocol: Protocol, seed: int) -> None:
+    """Whatever botocore's own validator finds in an answer is found by our faster check as well."""
+    rng = random.Random(seed)
+    person = {"Index": 1, "Face": {"BoundingBox": {"Left": 0.1}, "Confidence": 99.5}}
+    answer = {"JobStatus": "SUCCEEDED", "Persons": [{"Timestamp": 1, "Person": person, "FaceMatches": []}]}
+    place: Any = answer
+    parent, name, wrong = place, "JobStatus", 7
+    while isinstance(place, dict) and place and rng.random() < 0.8:
+        parent, name = place, rng.choice(list(place))
+        place = place[name][0] if isinstance(place[name], list) and place[name] else place[name]
+        wrong = rng.choice(["text", 1, 1.5, True, None, [], {}, b"x", {"Odd": 1}])
+    parent[name] = wrong
+    shape = Session().get_service_model("rekognition").operation_model("GetFaceSearch").output_shape
+    refused = ParamValidator().validate(answer, shape).has_errors()
+    assert bool(protocol.answer_faults("GetFaceSearch", answer)) >= refused
+
+
 def test_values_become_json() -> None:
     when = datetime(2026, 1, 2, tzinfo=UTC)
-    assert plain({"a": [b"\x00", when], "b": 1.5}) == {"a": ["AA==", when.timestamp()], "b": 1.5}
+    text = json.dumps({"a": [b"\x00", when], "b": 1.5}, default=plain)
+    assert json.loads(text) == {"a": ["AA==", when.timestamp()], "b": 1.5}
+    with pytest.raises(TypeError):
+        json.dumps({"a": object()}, default=plain)
 
 
 def test_the_errors_of_an_operation_are_known(protocol: Protocol) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from vidsearch.aws.protocol import Malformed, Protocol, plain
+from vidsearch.aws.protocol import Malformed, Protocol
 from vidsearch.aws.session import Clients
 from vidsearch.engines.local.engine import LocalEngine
 from vidsearch.engines.local.worker import WorkerPool
@@ -135,8 +135,7 @@ class Service:
             self._calls.bug(f"{operation}: {'; '.join(faults)}")
             log.error("%s: %s", operation, "; ".join(faults), exc_info=error)
             raise internal()
-        answer: dict[str, Any] = plain(done.result())
-        return answer
+        return done.result()
 
     def close(self) -> None:
         """Stop what runs and close everything."""
