@@ -163,8 +163,8 @@ class Listener:
                         self._thread = None
                         return
                 self._ask_overdue()
-                self._tidy()
                 self._post.take(self._stop)
+                self._tidy()
                 trouble_s = TROUBLE_S
             except VidsearchError as exc:
                 if self._stop.is_set():
