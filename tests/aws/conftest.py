@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 from tests.aws.site import REGION, RecordingClients, Site
 from vidsearch.aws.provision.names import Options
 
-SERVICES = ("s3", "sns", "sqs", "iam", "sts", "kms", "lambda", "logs")
+SERVICES = ("s3", "sns", "sqs", "iam", "sts", "kms", "lambda", "logs", "rekognition")
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def _region_of_url(url: str) -> list[str]:
 def _credentials(clients: Clients, now: Callable[[], datetime]) -> Iterator[AwsFinding]:
     answer = _ask("ask AWS whose credentials these are", clients("sts").get_caller_identity)
     yield AwsFinding("AWS credentials", True, f"{answer['Arn']} of account {answer['Account']}")
-    date = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if date:
         off = abs((now() - parsedate_to_datetime(date)).total_seconds())
         detail = f"{off:.0f} s from Amazon's"
@@ -126,7 +126,7 @@ def _credentials(clients: Clients, now: Callable[[], datetime]) -> Iterator[AwsF
 def _bucket(settings: Settings, clients: Clients) -> Iterator[AwsFinding]:
     name = settings.aws_bucket
     answer = _ask(f"reach the bucket {name}", clients("s3").head_bucket, Bucket=name)
-    headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = answer.get("BucketRegion") or headers.get("x-amz-bucket-region") or settings.aws_region
     good = region == settings.aws_region
     detail = name if good else f"{name} is in {region}, and everything else in {settings.aws_region}"
@@ -234,9 +234,7 @@ def _collections(clients: Clients, collections: Sequence[str]) -> Iterator[AwsFi
             other.append(str(exc))
     if lost or other:
         detail = "; ".join([*([f"deleted behind our back: {', '.join(lost)}"] if lost else []), *other[:1]])
-        mend = (
-            "search again: what is enrolled is enrolled again from the photos kept here" if lost else "see the message"
-        )
+        mend = "vidsearch person reindex --engine rekognition" if lost else "see the message"
         yield AwsFinding("AWS collections", False, detail, mend)
         return
     yield AwsFinding("AWS collections", True, f"{len(collections)} there" if collections else "none needed yet")

@@ -27,10 +27,13 @@ REGION_ACTIONS = ("CreateCollection", "DetectFaces", "GetFaceSearch", "ListColle
 OBJECT_ACTIONS = (
     "AbortMultipartUpload",
     "DeleteObject",
+    "DeleteObjectVersion",
     "GetObject",
+    "GetObjectVersion",
     "ListMultipartUploadParts",
     "PutObject",
 )
+BUCKET_ACTIONS = ("ListBucket", "ListBucketMultipartUploads")
 QUEUE_ACTIONS = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
 KEY_ACTIONS = ("Decrypt", "GenerateDataKey")
 
@@ -124,7 +127,7 @@ def runtime(names: Names) -> Document:
         _allow("Rekognition", "rekognition", REGION_ACTIONS, "*", Condition=here),
         _allow("HandRoleToRekognition", "iam", ("PassRole",), names.role_arn, Condition=passed),
         _allow("Objects", "s3", OBJECT_ACTIONS, f"{names.bucket_arn}/{names.prefix}/*", Condition=ours),
-        _allow("Bucket", "s3", ("ListBucket",), names.bucket_arn, Condition=ours),
+        _allow("Bucket", "s3", BUCKET_ACTIONS, names.bucket_arn, Condition=ours),
         _allow("Completions", "sqs", QUEUE_ACTIONS, names.queue_arn),
         _allow("CheckTopic", "sns", ("GetTopicAttributes", "ListSubscriptionsByTopic"), names.topic_arn),
         _allow("CheckRole", "iam", ("GetRole", "GetRolePolicy"), names.role_arn),
