@@ -189,6 +189,13 @@ class Engine(ABC):
         Temporary copies that the engine keeps for the run go.
         """
 
+    def left_over(self) -> list[Completion]:
+        """Return completions that nobody has acknowledged yet, whoever started the runs.
+
+        Whoever knows what became of their jobs acknowledges those that a process died before acknowledging.
+        """
+        return []
+
     @abstractmethod
     def results(self, run_ref: str, cursor: str | None = None) -> Page:
         """Return one page of a finished run's results; the same cursor gives the same page."""

@@ -176,19 +176,18 @@ class Planner:
     def pieces(self, footage: Footage) -> list[Segment]:
         """Return the pieces of a recording on the engine's fixed grid; a stream that cannot be sought is one piece.
 
-        Recordings over the engine's size are cut into as many pieces as keep each well below it.
+        For an engine that takes files of a certain size and length, as few equal pieces as keep below both.
         """
         limits = self._engine().media_limits
         length = max(1, footage.facts.duration_ms)
-        step = limits.segment_ms
         if limits.max_bytes is not None:
-            parts = math.ceil(footage.size / (FULL_SHARE * limits.max_bytes))
-            step = min(step, math.ceil(length / max(1, parts)))
-        elif not footage.facts.seekable:
-            step = length
-        starts = list(range(0, length, step))
-        if len(starts) > 1 and length - starts[-1] < min(SHORT_TAIL_MS, step // 2):
-            starts.pop()
+            by_size = math.ceil(footage.size / (FULL_SHARE * limits.max_bytes))
+            step = math.ceil(length / max(1, by_size, math.ceil(length / limits.segment_ms)))
+            starts = list(range(0, length, step))
+        else:
+            starts = list(range(0, length, limits.segment_ms if footage.facts.seekable else length))
+            if len(starts) > 1 and length - starts[-1] < SHORT_TAIL_MS:
+                starts.pop()
         return [Segment(footage.id, start, end) for start, end in zip(starts, [*starts[1:], length], strict=True)]
 
     def jobs(self, footage: Footage) -> list[Job]:

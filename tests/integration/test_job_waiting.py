@@ -33,8 +33,8 @@ def footage(store, add_footage):
 class FarEngine(ScriptedEngine):
     """Scripted, but it must be sent footage. ``says`` maps the name of a call to errors it raises first."""
 
-    def __init__(self, folder, **says):
-        super().__init__(folder, capacity=4)
+    def __init__(self, folder, run_s=0.02, **says):
+        super().__init__(folder, capacity=4, run_s=run_s)
         self.capabilities = Capabilities(analysis=True, reads_in_place=False)
         self.says = says
         self.calls: list[tuple[str, str]] = []
@@ -127,7 +127,7 @@ def test_refused_credentials_stop_the_worker_and_no_job_fails(store, make, tmp_p
 
 
 def test_a_pause_leaves_what_is_paid_for_and_the_next_search_collects_it(store, make, tmp_path):
-    engine = FarEngine(tmp_path / "e")
+    engine = FarEngine(tmp_path / "e", run_s=0.5)
     worker = make(engine)
     with pytest.raises(KeyboardInterrupt):
         worker.run(lambda: _interrupt_after(len(engine.starts), 3))

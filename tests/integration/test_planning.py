@@ -186,12 +186,12 @@ def test_another_limit_does_not_search_again(search, recording, enrol, actor, st
 def test_only_the_active_parts_are_counted(search, recording, enrol, active):
     footage = recording(hours=7)
     enrol("Ann")
-    active[footage.id] = [(1_000, 61_000), (6 * HOUR - 5_000, 6 * HOUR + 5_000)]
+    active[footage.id] = [(1_000, 61_000), (7 * HOUR // 2 - 5_000, 7 * HOUR // 2 + 5_000)]
     search.only_active()
     found = plan(search)
     assert [piece.active for _, many in found.segments for piece in many] == [
-        ((1_000, 61_000), (6 * HOUR - 5_000, 6 * HOUR)),
-        ((6 * HOUR, 6 * HOUR + 5_000),),
+        ((1_000, 61_000), (7 * HOUR // 2 - 5_000, 7 * HOUR // 2)),
+        ((7 * HOUR // 2, 7 * HOUR // 2 + 5_000),),
     ]
     assert found.searched_ms == 70_000
     assert found.total_ms == 7 * HOUR

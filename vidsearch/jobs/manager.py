@@ -142,6 +142,7 @@ class JobManager:
         self._forget()
         with lease.Heartbeat(self._store, self.owner, self._lease_ms):
             try:
+                self._settle_left_over()
                 while not until() and (self._turn(wanted) or rest()):
                     pass
             finally:
@@ -259,6 +260,14 @@ class JobManager:
             self._acknowledge(completion)
             return True
         return False
+
+    def _settle_left_over(self) -> None:
+        """Acknowledge what a worker has stored that died before it could say so."""
+        try:
+            for completion in self._engine.left_over():
+                self._settle(completion)
+        except EngineUnavailable:
+            return  # the next worker tries again
 
     def _acknowledge(self, completion: Completion) -> None:
         self._engine.acknowledge(completion)

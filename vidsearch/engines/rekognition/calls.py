@@ -40,7 +40,7 @@ INDEXED_TRIES, INDEXED_WAIT_S = 6, 0.5
 
 _BROKEN_PICTURE = {"InvalidImageFormatException": NotAnImage, "ImageTooLargeException": ImageTooLarge}
 
-RESTORE = "`vidsearch person reindex`"
+RESTORE = "`vidsearch person reindex --engine rekognition`"
 """The command that makes a lost collection again."""
 
 

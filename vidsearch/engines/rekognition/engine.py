@@ -234,6 +234,10 @@ class RekognitionEngine(Engine):
         self._inbox.acknowledge(completion.run_ref)
         self._sending.tidy()
 
+    def left_over(self) -> list[Completion]:
+        """Return the completions that nobody has acknowledged, of all processes that share the folder."""
+        return self._inbox.left_over()
+
     def results(self, run_ref: str, cursor: str | None = None) -> Page:
         """Return a page of a finished run's results. Raises UnknownRecord."""
         return Results(self._pages, self.version).page(self._runs.get(run_ref), cursor)

@@ -8,7 +8,7 @@ import time
 from vidsearch.engine import Completion
 from vidsearch.engines.rekognition.calls import Calls
 from vidsearch.engines.rekognition.database import Database, now_ms
-from vidsearch.engines.rekognition.runs import DONE, FAILED, SUCCEEDED, Runs
+from vidsearch.engines.rekognition.runs import DONE, FAILED, SUCCEEDED, Run, Runs
 from vidsearch.errors import UnknownRecord, VidsearchError
 
 LOOK_S = 0.5
@@ -103,7 +103,7 @@ class Inbox:
                 watched = set(self._watched)
             ended = self._runs.ended(watched) if watched else []
             if ended:
-                return [Completion(run.token, run.reason if run.outcome == FAILED else None) for run in ended]
+                return [_completion(run) for run in ended]
             with self._changed:
                 if self._trouble is not None:
                     trouble, self._trouble = self._trouble, None
@@ -112,6 +112,10 @@ class Inbox:
                 if left <= 0:
                     return []
                 self._changed.wait(min(left, LOOK_S))
+
+    def left_over(self) -> list[Completion]:
+        """Return what nobody has acknowledged, whoever is to be told of it."""
+        return [_completion(run) for run in self._runs.ended()]
 
     def acknowledge(self, token: str) -> None:
         """Do not tell of a run again."""
@@ -129,6 +133,10 @@ class Inbox:
         """Have ``completions`` look at once."""
         with self._changed:
             self._changed.notify_all()
+
+
+def _completion(run: Run) -> Completion:
+    return Completion(run.token, run.reason if run.outcome == FAILED else None)
 
 
 def _failure(job_id: str, said: str) -> str:

@@ -183,11 +183,12 @@ class Runs:
                 due.append(run)
         return due
 
-    def ended(self, tokens: Iterable[str]) -> list[Run]:
-        """Return those of some runs that are done and not acknowledged."""
+    def ended(self, tokens: Iterable[str] | None = None) -> list[Run]:
+        """Return the runs, or those of some, that are done and not acknowledged."""
+        chosen = "" if tokens is None else "AND token IN (SELECT value FROM json_each(?))"
         return self._select(
-            "state = 'done' AND acknowledged = 0 AND cancelled = 0 AND token IN (SELECT value FROM json_each(?))",
-            (json.dumps(sorted(tokens)),),
+            f"state = 'done' AND acknowledged = 0 AND cancelled = 0 {chosen}",
+            () if tokens is None else (json.dumps(sorted(tokens)),),
         )
 
     def to_clean(self) -> list[Run]:

@@ -6,6 +6,7 @@ Footage never leaves this machine; one picture of each face seen does, once. A l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -17,6 +18,9 @@ from vidsearch.engines.rekognition import photos
 from vidsearch.engines.rekognition.engine import RekognitionEngine
 from vidsearch.engines.rekognition.seen import SeenFace
 from vidsearch.model import EnrolledFace, FaceDescription, Picture, ProbeMatch, Track, TrackMatch
+
+OURS = "by-track-"
+"""Begins the ids of tracks, which are the finder's otherwise: the store must not take them for the finder's own."""
 
 
 class TracksEngine(Engine):
@@ -109,7 +113,7 @@ class TracksEngine(Engine):
 
     def results(self, run_ref: str, cursor: str | None = None) -> Page:
         """Return the tracks that touch a run's range."""
-        return self._finder.results(run_ref, cursor)
+        return _named(self._finder.results(run_ref, cursor))
 
     def cancel(self, run_ref: str) -> None:
         """Stop a run that has not begun."""
@@ -132,7 +136,7 @@ class TracksEngine(Engine):
 
     def tracks(self, footage_key: str, cursor: str | None = None) -> Page:
         """Return a page of all tracks of a recording."""
-        return self._finder.tracks(footage_key, cursor)
+        return _named(self._finder.tracks(footage_key, cursor))
 
     def match(
         self, gallery: str, footage_key: str, *, track_ids: Sequence[str] | None = None, ask: bool = True
@@ -152,15 +156,15 @@ class TracksEngine(Engine):
                 continue
             found = self._amazon.seen_faces.of_face(gallery, held.face_id, jpeg, self.floor_similarity, ask=ask)
             for track, footage, similarity in found:
-                if footage == footage_key and (track_ids is None or track in track_ids):
-                    yield TrackMatch(track, held.face_id, similarity, 1, held.weak)
+                if footage == footage_key and (track_ids is None or _ours(track) in track_ids):
+                    yield TrackMatch(_ours(track), held.face_id, similarity, 1, held.weak)
 
     def seen(self, picture: Picture, *, face: int | None = None, threshold: float) -> Iterator[tuple[str, TrackMatch]]:
         """Yield (footage key, match) of every track resembling a face of a picture. Costs a photo for each gallery."""
         faces = self.describe(picture)
         jpeg = photos.crop(picture, faces, photos.choose(faces, face)).jpeg
         found = [
-            (footage, TrackMatch(track, "", similarity, 1))
+            (footage, TrackMatch(_ours(track), "", similarity, 1))
             for gallery in self._amazon.seen_faces.galleries()
             for track, footage, similarity in self._amazon.seen_faces.of_probe(gallery, jpeg, threshold)
         ]
@@ -168,7 +172,7 @@ class TracksEngine(Engine):
 
     def picture(self, track_id: str, kind: str) -> bytes | None:
         """Return the JPEG kept of a track."""
-        return self._finder.picture(track_id, kind)
+        return self._finder.picture(track_id.removeprefix(OURS), kind)
 
     def purge_footage(self, footage_key: str) -> None:
         """Remove every face of a recording at Amazon; what the finder learnt of it is the finder's to forget."""
@@ -221,3 +225,17 @@ class TracksEngine(Engine):
             return None
         rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
         return photos.whole(Picture(track.id, rgb, kept, "")).jpeg
+
+
+def _ours(track_id: str) -> str:
+    """Return what a track of the finder is called here."""
+    return f"{OURS}{track_id}"
+
+
+def _named(page: Page) -> Page:
+    """Return a page of the finder's with our names for its tracks."""
+    return replace(
+        page,
+        tracks=[replace(track, id=_ours(track.id)) for track in page.tracks],
+        superseded=[_ours(track_id) for track_id in page.superseded],
+    )
