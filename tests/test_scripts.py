@@ -22,7 +22,9 @@ from demo_scene import CAMERAS, HEIGHT, WIDTH
 from vidsearch import clock
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = [ROOT / "scripts" / name for name in ("demo", "test", "bundle", "bench", "lib.sh", "bundle_install.sh")]
+SCRIPTS = [
+    ROOT / "scripts" / name for name in ("demo", "test", "bundle", "bench", "aws-local", "lib.sh", "bundle_install.sh")
+]
 
 
 @pytest.fixture(scope="module")
