@@ -16,7 +16,7 @@ import ffmpeg
 
 from vidsearch.cuts import Stretch
 from vidsearch.errors import FFmpegFailed
-from vidsearch.media.ffmpeg import Stopped, run
+from vidsearch.media.ffmpeg import Stopped, run, size_of
 from vidsearch.media.keyframes import KeyFrames, Take, Uncopyable
 from vidsearch.media.readback import Inexact, check
 
@@ -93,7 +93,7 @@ def copy(
         command = _command(path, keys, places, part, entrance, filters, max_bytes + OVERSIZE)
         try:
             run(command, program=program, meanwhile=meanwhile)
-            if part.stat().st_size > max_bytes:
+            if size_of(part) > max_bytes:
                 return  # cut short on purpose: to be looked at by whoever asked
             check(part, keys, places)
             return
@@ -132,8 +132,10 @@ def _command(
 ) -> Stream:
     stop = places[-1].take.stop
     until = {} if stop is None else _until(stop, keys.timescale)
+    # Half a picture, where a file breaks off, could make a reader give up.
+    broken_off = {"fflags": "+discardcorrupt"} if keys.truncated else {}
     return ffmpeg.output(
-        ffmpeg.input(str(path.absolute()), **entrance)[str(keys.index)],
+        ffmpeg.input(str(path.absolute()), **entrance, **broken_off)[str(keys.index)],
         str(part.absolute()),
         format="mp4",
         **{"c:v": "copy", "bsf:v": filters},

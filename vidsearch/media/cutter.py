@@ -24,9 +24,9 @@ from vidsearch.media.acceptance import CONTAINERS, acceptable, amount, encoding_
 from vidsearch.media.boxes import Structure, structure
 from vidsearch.media.container import check_file
 from vidsearch.media.copying import copy, placed, stretches
-from vidsearch.media.ffmpeg import LOOK_S, Stopped
+from vidsearch.media.ffmpeg import LOOK_S, Stopped, size_of
 from vidsearch.media.keyframes import KeyFrames, Take, Uncopyable
-from vidsearch.media.transcoding import transcode
+from vidsearch.media.transcoding import check, transcode
 from vidsearch.model import MediaFacts
 
 log = logging.getLogger(__name__)
@@ -108,8 +108,8 @@ class Cutter:
         if _is_whole(wanted, facts) and acceptable(path, facts, found, size, max_bytes, max_ms):
             return Cut(path, (Stretch(0, 0, facts.duration_ms),), there, made=False)
         work = _Work(path, facts, _few(wanted), out, limits, self.program, on_progress, stop)
+        work.prepare()
         try:
-            work.prepare()
             held = None if found.edited or encoding_reasons(facts) else work.copied()
             if held is None:
                 held = work.encoded()
@@ -202,7 +202,7 @@ class _Work:
             max_bytes=self.limits.bytes,
             meanwhile=lambda: self._tell(self.part.stat().st_size / max(1, needed) if self.part.exists() else 0.0),
         )
-        if self.part.stat().st_size > self.limits.bytes:
+        if size_of(self.part) > self.limits.bytes:
             raise Uncopyable(f"copied it is larger than {amount(self.limits.bytes)}")
         return stretches(places, keys)
 
@@ -215,11 +215,14 @@ class _Work:
         usual = BITS_PER_PIXEL * facts.width * facts.height * max(1.0, facts.fps)
         self._check_room(int(min(usual * length_s / 8, self.limits.bytes)))
         for rate in (most if most < GENEROUS_RATE else None, most, int(SECOND_TRY * most)):
-            held = transcode(
+            encoded = transcode(
                 self.path, facts, self.spans, self.part, program=self.program, max_rate=rate, meanwhile=self._tell
             )
-            if not held or self.part.stat().st_size <= self.limits.bytes:
-                return held
+            if not encoded.stretches:
+                return ()
+            if size_of(self.part) <= self.limits.bytes:
+                check(self.part, encoded)
+                return tuple(encoded.stretches)
         raise FFmpegFailed(f"{length_s:.0f} s of it cannot be brought under {amount(self.limits.bytes)}")
 
     def finish(self, held: tuple[Stretch, ...]) -> Cut:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import IO, Any, Final
 
 import ffmpeg
@@ -125,6 +126,14 @@ def fed(command: Stream | Sequence[str], *, program: str = "") -> Iterator[Feed]
         process.wait()
     if feed.ended:
         raise FFmpegFailed("ffmpeg ended before it had read everything")
+
+
+def size_of(made: Path) -> int:
+    """Return the bytes of a file that ffmpeg made. Raises FFmpegFailed where it made none."""
+    try:
+        return made.stat().st_size
+    except OSError as exc:
+        raise FFmpegFailed(f"ffmpeg made no {made.name}: {exc.strerror or exc}") from exc
 
 
 @contextmanager

@@ -95,6 +95,11 @@ class KeyFrames:
         return self._stream.index
 
     @property
+    def truncated(self) -> bool:
+        """Whether the file breaks off."""
+        return self._facts.readable_ms is not None
+
+    @property
     def timescale(self) -> int:
         """Ticks a second. Raises Uncopyable where that is no whole number an MP4 can hold."""
         base = self._stream.time_base
@@ -151,6 +156,8 @@ class KeyFrames:
         if take is None or take.start >= bound:
             return None
         end = self._until(bound)
+        if self.ticks.ms(end.last) < start_ms:
+            return None
         return replace(take, stop=end.stop, last=end.last, last_dts=end.last_dts, end_byte=end.byte)
 
     def _from_key_frame(self, first: int) -> Take | None:
@@ -188,6 +195,8 @@ class KeyFrames:
             last_dts = 0
             for packet in packets:
                 pts, dts = _pts(packet), packet.dts
+                if packet.is_corrupt and self.truncated:
+                    continue  # half a picture, where the file breaks off
                 if dts is not None and dts >= bound:
                     if last is None:
                         break  # entered too late

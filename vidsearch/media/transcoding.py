@@ -22,7 +22,7 @@ from vidsearch.cuts import Span, Stretch
 from vidsearch.errors import FFmpegFailed, FootageRefused
 from vidsearch.media.container import opened, video_stream
 from vidsearch.media.decoding import Decoder
-from vidsearch.media.ffmpeg import fed, times_kept
+from vidsearch.media.ffmpeg import fed, size_of, times_kept
 from vidsearch.media.packets import Reading
 from vidsearch.media.sampled import SampledFrame
 from vidsearch.media.timing import frame_ms
@@ -80,11 +80,11 @@ def transcode(
     program: str,
     max_rate: int | None,
     meanwhile: Callable[[float], None],
-) -> tuple[Stretch, ...]:
-    """Encode the pictures of ``spans`` (in order and apart) into ``part``, and return what it holds.
+) -> Encoded:
+    """Encode the pictures of ``spans`` (in order and apart) into ``part``, and return what it is to hold.
 
     No stretch, and no file, where the recording has no picture there. Pictures stand upright, with square pixels and
-    whole where they were interlaced.
+    whole where they were interlaced. ``check`` tells whether it became what it is to hold.
 
     Args:
         path: The recording.
@@ -101,7 +101,7 @@ def transcode(
         pictures = _pictures(decoder, facts, spans)
         first = next(pictures, None)
         if first is None:
-            return ()
+            return Encoded()
         size = first[1].width, first[1].height
         encoded = Encoded()
         try:
@@ -109,8 +109,7 @@ def transcode(
                 _feed(feed, _chain(first, pictures), facts, spans, size, encoded, meanwhile)
         except av.FFmpegError as exc:
             raise FFmpegFailed(f"the pictures cannot be handed to ffmpeg: {exc.strerror or exc}") from exc
-    _check(part, encoded)
-    return tuple(encoded.stretches)
+    return encoded
 
 
 def _pictures(decoder: Decoder, facts: MediaFacts, spans: Iterable[Span]) -> Iterator[tuple[int, VideoFrame]]:
@@ -266,8 +265,9 @@ def _thumbnail(frame: VideoFrame, facts: MediaFacts) -> NDArray[np.uint8]:
     return cv2.resize(luma, (16, 16), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _check(part: Path, encoded: Encoded) -> None:
+def check(part: Path, encoded: Encoded) -> None:
     """Raise FFmpegFailed where a cut lacks pictures, shows them at other times, or begins or ends with others."""
+    size_of(part)
     try:
         with opened(part) as container:
             stream = video_stream(container)
