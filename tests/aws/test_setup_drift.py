@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.aws.site import ACCOUNT, Site, policy_of
+from tests.aws.site import ACCOUNT, READING, Site, policy_of
 from vidsearch.aws.provision import proof
 from vidsearch.aws.provision.names import OWN_TAG
 from vidsearch.aws.session import Clients
@@ -223,6 +224,38 @@ def test_a_killed_run_is_gone_on_with(make_site: Callable[..., Site]):
     assert site.drifts() == []
 
 
+class KilledError(Exception):
+    """The end of a run that was cut short."""
+
+
+def test_killed_after_any_call_it_is_gone_on_with(make_site: Callable[..., Site]):
+    """Each run dies after the first thing it changes; in the end all is there, once."""
+    site = make_site(make_key=True)
+    changed: list[str] = []
+
+    def die(model: Any, **_: Any) -> None:
+        if not model.name.startswith(READING):
+            changed.append(model.name)
+            raise KilledError
+
+    services = ("s3", "sns", "sqs", "iam", "kms")
+    for service in services:
+        site.aws(service).meta.events.register("after-call", die)
+    try:
+        for _ in range(60):
+            try:
+                site.apply()
+                break
+            except KilledError:
+                continue
+    finally:
+        for service in services:
+            site.aws(service).meta.events.unregister("after-call", die)
+    assert site.drifts() == []
+    assert len(changed) > 15
+    assert [changed.count(name) for name in ("CreateKey", "CreateBucket", "CreateRole", "Subscribe")] == [1] * 4
+
+
 def test_a_stranger_of_the_same_name_is_left_alone(make_site: Callable[..., Site]):
     site = make_site()
     url = site.aws("sqs").create_queue(QueueName=site.names.queue, tags={"owner": "somebody"})["QueueUrl"]
@@ -259,6 +292,26 @@ def test_a_bucket_of_somebody_else_is_refused(make_site: Callable[..., Site]):
     with site.aws.answering("s3") as stub:
         stub.add_client_error("head_bucket", "403", "Forbidden", 403)
         with pytest.raises(AwsRefused, match="belongs to another account"):
+            site.apply()
+
+
+def test_a_missing_permission_is_named(make_site: Callable[..., Site]):
+    site = make_site()
+    with site.aws.answering("s3") as stub:
+        for call in ("head_bucket", "head_bucket"):
+            stub.add_client_error(call, "404", "Not Found", 404)
+        stub.add_client_error("create_bucket", "AccessDenied", "Access Denied", 403)
+        with pytest.raises(AwsDenied, match=r"s3:CreateBucket is missing; .*--print-provisioner-policy"):
+            site.apply()
+
+
+def test_a_name_that_is_taken_says_so(make_site: Callable[..., Site]):
+    site = make_site()
+    with site.aws.answering("s3") as stub:
+        for call in ("head_bucket", "head_bucket"):
+            stub.add_client_error(call, "404", "Not Found", 404)
+        stub.add_client_error("create_bucket", "BucketAlreadyExists", "not available", 409)
+        with pytest.raises(AwsRefused, match="another --prefix"):
             site.apply()
 
 

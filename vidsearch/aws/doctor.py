@@ -234,7 +234,7 @@ def _collections(clients: Clients, collections: Sequence[str]) -> Iterator[AwsFi
             other.append(str(exc))
     if lost or other:
         detail = "; ".join([*([f"deleted behind our back: {', '.join(lost)}"] if lost else []), *other[:1]])
-        mend = "vidsearch person reindex --engine rekognition" if lost else "see the message"
+        mend = "vidsearch person reindex" if lost else "see the message"
         yield AwsFinding("AWS collections", False, detail, mend)
         return
     yield AwsFinding("AWS collections", True, f"{len(collections)} there" if collections else "none needed yet")

@@ -51,13 +51,21 @@ _SECRET = re.compile(
 REFRESH = "renew them (`aws sso login`, or new access keys), or name another profile with aws_profile"
 
 
+GRANT = "add it to the policy (`python setup_aws.py` repairs it)"
+
+
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Raise our errors for botocore's. ``doing`` completes the sentence "Amazon could not …"."""
+def translated(doing: str, *, grant: str = GRANT) -> Iterator[None]:
+    """Raise our errors for botocore's.
+
+    Args:
+        doing: Completes the sentence "cannot …".
+        grant: What to do where a permission is missing.
+    """
     try:
         yield
     except ClientError as exc:
-        raise of_answer(exc, doing) from exc
+        raise of_answer(exc, doing, grant=grant) from exc
     except boto.ProfileNotFound as exc:
         raise AwsNotSetUp(f"{exc}: set aws_profile in aws.toml, or AWS_PROFILE") from exc
     except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError) as exc:
@@ -79,7 +87,7 @@ def translated(doing: str) -> Iterator[None]:
         raise AwsError(f"cannot {doing}: {_plain(str(exc))}") from exc
 
 
-def of_answer(exc: ClientError, doing: str) -> AwsError | EngineBusy:
+def of_answer(exc: ClientError, doing: str, *, grant: str = GRANT) -> AwsError | EngineBusy:
     """Return our error for an error answer of a service."""
     code = str(exc.response.get("Error", {}).get("Code", ""))
     said = _plain(str(exc.response.get("Error", {}).get("Message", "")) or code)
@@ -90,7 +98,7 @@ def of_answer(exc: ClientError, doing: str) -> AwsError | EngineBusy:
     if _BAD_KEYS.search(code):
         return AwsDenied(f"cannot {doing}: AWS does not accept these credentials ({code}); {REFRESH}", code=code)
     if _DENIED.search(code):
-        return AwsDenied(f"cannot {doing}: {_lack(exc, said)}", code=code)
+        return AwsDenied(f"cannot {doing}: {_lack(exc, said, grant)}", code=code)
     if _SLOW.search(code):
         return AwsThrottled(f"cannot {doing}: Amazon asks to slow down ({code}); try again in a minute", code=code)
     if _GONE.search(code):
@@ -108,7 +116,7 @@ def of_answer(exc: ClientError, doing: str) -> AwsError | EngineBusy:
     return AwsRefused(f"cannot {doing}: {said} ({code})", code=code)
 
 
-def _lack(exc: ClientError, said: str) -> str:
+def _lack(exc: ClientError, said: str, grant: str) -> str:
     """Return what stands in the way of a denied call: the one permission, where AWS or the operation tells."""
     named = _ACTION.search(said)
     action = named[1] if named else s3_action(exc.operation_name)
@@ -116,7 +124,7 @@ def _lack(exc: ClientError, said: str) -> str:
         return f"access is denied ({said})"
     if forbidden := _FORBIDDEN.search(said):
         return f"{action} is forbidden by {forbidden[1].strip()}; ask whoever administers the AWS account"
-    return f"the permission {action} is missing; add it to the policy (`python setup_aws.py` repairs it)"
+    return f"the permission {action} is missing; {grant}"
 
 
 def _plain(said: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from vidsearch.aws.provision import policies
-from vidsearch.aws.provision.names import UNKNOWN_KEY, Names
+from vidsearch.aws.provision.names import OWN_TAG, UNKNOWN_KEY, Names
 from vidsearch.aws.provision.step import Drift, Json, Resource, Step, act, look, pairs, readable, same, text, unpaired
 from vidsearch.aws.session import Clients
 from vidsearch.errors import AwsRefused
@@ -53,14 +53,36 @@ class Key(Resource):
 
     def make(self, aws: Clients, names: Names) -> None:
         """Make it and give it its alias; the rest is set like a repair."""
-        key = act(
+        key = self._nameless(aws, names) or self._new(aws, names)
+        act("name the key", aws("kms").create_alias, AliasName=names.key_alias, TargetKeyId=key)
+
+    def _new(self, aws: Clients, names: Names) -> str:
+        answer = act(
             "make a KMS key",
             aws("kms").create_key,
             Policy=text(policies.key(names)),
-            Description=f"{names.prefix}: footage and messages of vidsearch",
+            Description=self._description(names),
             Tags=pairs(names.tags, "TagKey", "TagValue"),
-        )["KeyMetadata"]["KeyId"]
-        act("name the key", aws("kms").create_alias, AliasName=names.key_alias, TargetKeyId=key)
+        )
+        return str(answer["KeyMetadata"]["KeyId"])
+
+    def _nameless(self, aws: Clients, names: Names) -> str | None:
+        """Return a key of ours that was made but not named, as where we were killed in between; it costs money."""
+        kms = aws("kms")
+        listed = act("list the keys", lambda: list(kms.get_paginator("list_keys").paginate()))
+        for key in (key["KeyId"] for page in listed for key in page["Keys"]):
+            answer, _ = readable("look at a key", kms.describe_key, KeyId=key)
+            found = answer["KeyMetadata"] if answer else {}
+            if found.get("Description") != self._description(names) or found.get("KeyState") != "Enabled":
+                continue
+            tags, _ = readable("read a key's tags", kms.list_resource_tags, KeyId=key)
+            if tags and unpaired(tags["Tags"], "TagKey", "TagValue").get(OWN_TAG) == names.prefix:
+                return str(key)
+        return None
+
+    @staticmethod
+    def _description(names: Names) -> str:
+        return f"{names.prefix}: footage and messages of vidsearch"
 
     def tag(self, aws: Clients, names: Names, tags: Mapping[str, str]) -> None:
         """Add tags."""
@@ -114,7 +136,7 @@ class Key(Resource):
     def resources(self, names: Names) -> dict[str, Json]:
         """Return it for a template."""
         properties = {
-            "Description": f"{names.prefix}: footage and messages of vidsearch",
+            "Description": self._description(names),
             "EnableKeyRotation": True,
             "KeyPolicy": policies.key(names),
             "PendingWindowInDays": WAIT_DAYS,

@@ -33,7 +33,7 @@ POLICY = (
 )
 GIVEN_ROLE = "GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies"
 GIVEN_POLICIES = "GetPolicy GetPolicyVersion"
-KEY_MAKE = "CreateKey"
+KEY_MAKE = "CreateKey ListKeys"
 KEY = (
     "CancelKeyDeletion CreateAlias Decrypt DeleteAlias DescribeKey EnableKey EnableKeyRotation GenerateDataKey "
     "GetKeyPolicy GetKeyRotationStatus ListResourceTags PutKeyPolicy ScheduleKeyDeletion TagResource"

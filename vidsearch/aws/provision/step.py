@@ -150,18 +150,20 @@ class Resource(Step):
             self.remove(aws, names)
 
 
+GRANT = "`python setup_aws.py --print-provisioner-policy` prints all that this script needs"
+
+
 def look(doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
     """Return what AWS answers, or None where the thing does not exist."""
     try:
-        with translated(doing):
-            return call(**arguments)
+        return act(doing, call, **arguments)
     except AwsNotFound:
         return None
 
 
 def act(doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
     """Return what AWS answers."""
-    with translated(doing):
+    with translated(doing, grant=GRANT):
         return call(**arguments)
 
 
