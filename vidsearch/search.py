@@ -68,8 +68,13 @@ class Search:
         """Return what is to be done in a case. Arguments and errors are Planner's."""
         return self._planner.plan(case_id, threshold=threshold, cameras=cameras, from_=from_, to=to)
 
-    def submit(self, actor: Actor, plan: Plan) -> list[int]:
-        """Queue what a plan names; return the ids of all its jobs, those already waiting included."""
+    def submit(self, actor: Actor, plan: Plan, *, agreed: str | None = None) -> list[int]:
+        """Queue what a plan names; return the ids of all its jobs, those already waiting included.
+
+        ``agreed`` is the price that somebody has agreed to, in words, where the engine charges; the audit keeps it.
+
+        Raises UsageError where an engine would be paid for looking for nobody.
+        """
         engine = self._engine()
         self._renew(actor, plan.case_id)
         plan, revision = self._current(plan)
@@ -104,6 +109,8 @@ class Search:
                 case_id=plan.case_id,
                 engine=engine.NAME,
                 engine_version=engine.version,
+                settings=engine.settings_key,
+                agreed=agreed,
                 threshold=plan.threshold,
                 gallery_revision=self._store.cases.get(plan.case_id).gallery_revision,
                 recordings=[footage.id for footage, _ in plan.segments],

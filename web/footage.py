@@ -61,7 +61,7 @@ def search() -> AnyResponse:
         if cost and request.form.get("agreed") != cost[0]:
             flash("Nothing was searched: the price has changed since it was shown. Look at it once more.", "no")
             return redirect(url_for("footage.index"), 303)
-        vidsearch().search.submit(actor(), plan)
+        vidsearch().search.submit(actor(), plan, agreed=cost[0] if cost else None)
         flash(f"{plural(plan.recordings, 'recording')} queued: {length(plan.total_ms)} to search.", "ok")
     if plan.rematch:
         new = vidsearch().search.rematch(case_id(), plan.threshold)

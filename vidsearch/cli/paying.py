@@ -43,21 +43,26 @@ def mark(app: App, case_id: str, cameras: Sequence[str], from_: str | None, to: 
         click.echo(f"recording {footage.id} could not be looked at everywhere: {plain(error)}", err=True)
 
 
-def agree(app: App, plan: Plan, yes: bool) -> None:
-    """Show what a search will cost and ask. Raises UsageError where nobody can be asked."""
+def agree(app: App, plan: Plan, yes: bool) -> str | None:
+    """Show what a search will cost and ask; return what was agreed to, or None where it costs nothing.
+
+    Raises UsageError where nobody can be asked.
+    """
     if not app.engine().capabilities.priced:
-        return
+        return None
     estimate = app.estimating.of_search(plan)
     if not estimate.costs:
-        return
+        return None
     for line in estimate.lines:
         click.echo(line)
     notice = app.threshold_notice(plan.case_id)[1]
     if notice:
         click.echo(notice)
+    agreed = estimate.lines[0]
     if yes:
-        return
+        return agreed
     if not sys.stdin.isatty():
         raise UsageError("nobody can be asked whether to pay: say --yes")
     if not click.confirm("search and pay?"):
         raise VidsearchError("nothing was searched and nothing paid")
+    return agreed

@@ -75,8 +75,8 @@ def search(
         mark(app, ctx.case_id, cameras, from_, to)
         plan = app.search.plan(ctx.case_id, threshold=limit, cameras=cameras, from_=from_, to=to)
         _announce(app, plan, yes)
-        agree(app, plan, yes)
-        job_ids = app.search.submit(app.actor, plan)
+        agreed = agree(app, plan, yes)
+        job_ids = app.search.submit(app.actor, plan, agreed=agreed)
         if no_wait:
             click.echo(f"queued {len(job_ids)} pieces; a running `vidsearch serve` or `vidsearch work` does them")
             return
