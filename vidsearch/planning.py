@@ -22,6 +22,10 @@ SPEED_GUESS = 12.0
 """Seconds of 1920x1080 recording analysed in a second of one core, until this data folder has its own history.
 Measured with the local engine on 15 pictures a second, H.264."""
 
+FAR_SPEED_GUESS = 2.0
+"""The same for a piece that is sent away, until there is a history: the sending, and a service that takes about as long
+as the footage lasts. A guess."""
+
 START_S = 2.0
 """What it takes to start workers and load models."""
 
@@ -222,6 +226,8 @@ class Planner:
 
     def _estimated(self, plan: Plan) -> Plan:
         """Return the plan with its expected seconds, from this folder's own history where there is one, and disk."""
+        if not self._engine().capabilities.reads_in_place:
+            return self._estimated_far(plan)
         speed = self._store.jobs.speed(self._engine().NAME)
         work = float(sum(job.end_ms - job.start_ms for job in [*plan.resumed, *plan.waiting]))
         for footage, pieces in plan.segments:
@@ -230,6 +236,19 @@ class Planner:
         expected = START_S + (work / 1000 / (speed or SPEED_GUESS)) / max(1, min(self._cores, plan.pieces))
         disk = round(self._bytes_per_hour(plan.case_id) * plan.total_ms / 3_600_000)
         return replace(plan, expected_s=expected, disk_bytes=disk)
+
+    def _estimated_far(self, plan: Plan) -> Plan:
+        """Return the plan with its expected seconds and disk where pieces are sent away: one lies here at a time."""
+        engine = self._engine()
+        speed = self._store.jobs.speed(engine.NAME) or FAR_SPEED_GUESS
+        at_once = max(1, min(engine.capacity, plan.pieces))
+        expected = START_S + plan.searched_ms / 1000 / speed / at_once if plan.pieces else 0.0
+        sizes = [
+            footage.size * piece.searched_ms // max(1, footage.facts.duration_ms)
+            for footage, pieces in plan.segments
+            for piece in pieces
+        ]
+        return replace(plan, expected_s=expected, disk_bytes=max(sizes, default=0))
 
     def _bytes_per_hour(self, case_id: str) -> float:
         done = self._store.jobs.totals(case_id).get(JobState.SUCCEEDED, (0, 0))[1]

@@ -114,6 +114,8 @@ class Query:
     from_: str | None = None
     to: str | None = None
     min_similarity: float | None = None
+    engine: str | None = None
+    """Only what this engine found."""
     weak: bool = False
     footage_id: int | None = None
     limit: int | None = None
@@ -178,9 +180,14 @@ class Timeline:
         count = self._store.appearances.count(case_id, person_ids=[person_id])
         return PersonRow(person, self._store.people.photos(person_id), count)
 
-    def footage(self, case_id: str) -> list[FootageRow]:
-        """Return the recordings of a case, by camera and start."""
-        engine, version, key = self._current()
+    def engines(self, case_id: str) -> list[str]:
+        """Return the names of the engines that a case was searched with, the one in use first."""
+        names = [name for name, _, _ in self._store.jobs.newest_of_engines(case_id)]
+        return sorted(names, key=lambda name: (name != self._current()[0], name))
+
+    def footage(self, case_id: str, engine: str | None = None) -> list[FootageRow]:
+        """Return the recordings of a case, by camera and start, as an engine (None: the one in use) has seen them."""
+        engine, version, key = self._seen_by(case_id, engine)
         cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
         jobs = self._store.jobs.of_recordings(case_id, engine, version, key)
         spans = self._store.tracks.coverage(case_id, engine, version, key)
@@ -197,15 +204,15 @@ class Timeline:
         ]
         return sorted(rows, key=lambda row: (row.camera.name, row.footage.start_ms, row.footage.id))
 
-    def coverage(self, case_id: str, query: Query) -> list[FootageRow]:
+    def coverage(self, case_id: str, query: Query, engine: str | None = None) -> list[FootageRow]:
         """Return the recordings that a query's answer rests on: of its cameras, with something in its period."""
         cameras = {self._store.footage.camera_by_name(case_id, name).id for name in query.cameras} | {*query.camera_ids}
-        rows = [row for row in self.footage(case_id) if not cameras or row.camera.id in cameras]
+        rows = [row for row in self.footage(case_id, engine) if not cameras or row.camera.id in cameras]
         return [row for row in rows if _overlaps(row, *clock.period(query.from_, query.to, row.camera.zone))]
 
     def one_footage(self, case_id: str, footage_id: int) -> FootageRow:
         """Return one recording. Raises UnknownRecord."""
-        engine, version, key = self._current()
+        engine, version, key = self._seen_by(case_id, None)
         footage = self._store.footage.get(case_id, footage_id)
         return _footage_row(
             footage,
@@ -263,6 +270,17 @@ class Timeline:
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
+    def _seen_by(self, case_id: str, engine: str | None) -> tuple[str, str, str]:
+        """Return the engine asked about with its version and settings.
+
+        None is the one in use, or where only another one has searched the case, that one.
+        """
+        current = self._current()
+        known = {one[0]: one for one in self._store.jobs.newest_of_engines(case_id)}
+        if engine is None:
+            engine = current[0] if current[0] in known or not known else next(iter(known))
+        return current if engine == current[0] else known.get(engine, (engine, "", ""))
+
     def _filters(self, case_id: str, query: Query) -> dict[str, Any]:
         people = [*query.person_ids, *(self._person_id(case_id, name) for name in query.people)]
         cameras = [
@@ -279,6 +297,7 @@ class Timeline:
             "to_ms": end,
             "weak": query.weak,
             "min_similarity": query.min_similarity,
+            "engine": query.engine,
             "limit": query.limit,
             "offset": query.offset,
             "newest_first": query.newest_first,

@@ -26,6 +26,7 @@ class Far:
     version = gallery_version = "1"
     settings_key = "full"
     capabilities = Capabilities(reads_in_place=False, priced=True)
+    capacity = 15
     media_limits = MediaLimits(max_bytes=8 * GB, max_duration_ms=6 * HOUR, segment_ms=6 * HOUR)
 
 

@@ -30,6 +30,7 @@ def register(cli: click.Group) -> None:
 @click.option("--from", "from_", metavar="TIME", help="Only from this time on (ISO 8601).")
 @click.option("--to", metavar="TIME", help="Only up to this time.")
 @click.option("--min", "min_similarity", type=click.FloatRange(0, 100), help="Only this similarity and more.")
+@click.option("--engine", metavar="NAME", help="Only what this engine found: `local` or `rekognition`.")
 @click.option("--weak", is_flag=True, help="Show what resembles only a weak photo, which never counts as that person.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -42,22 +43,31 @@ def matches(
     from_: str | None,
     to: str | None,
     min_similarity: float | None,
+    engine: str | None,
     weak: bool,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     """List appearances: one person on one camera from start to end. A match is a lead to check, never proof."""
-    query = Query(people=people, cameras=cameras, from_=from_, to=to, min_similarity=min_similarity, weak=weak)
+    query = Query(
+        people=people, cameras=cameras, from_=from_, to=to, min_similarity=min_similarity, engine=engine, weak=weak
+    )
     with ctx.open() as app:
         rows = app.timeline.appearances(ctx.case_id, query)
-        coverage = app.timeline.coverage(ctx.case_id, query) if not (as_json or as_csv) else []
+        searched = [] if as_json or as_csv else app.timeline.engines(ctx.case_id)
+        engines: list[str | None] = [name for name in searched if engine in (None, name)]
+        coverage = {name: app.timeline.coverage(ctx.case_id, query, name) for name in engines or [engine]}
     if as_json:
         print_json([row.as_json() for row in rows])
     elif as_csv:
         _print_csv(rows)
     else:
         _print_table(rows)
-        _print_coverage(coverage, len(rows))
+        for name, seen in coverage.items():
+            found = sum(name in (None, row.appearance.engine) for row in rows)
+            _print_coverage(seen, found, f"{name}: " if len(coverage) > 1 else "")
+        if any(row.examined_ms < row.footage.facts.duration_ms for seen in coverage.values() for row in seen):
+            click.echo("`vidsearch footage list` shows what was not examined, and why.")
 
 
 def _print_csv(rows: list[AppearanceRow]) -> None:
@@ -74,8 +84,9 @@ def _safe(value: Any) -> Any:
 
 
 def _print_table(rows: list[AppearanceRow]) -> None:
+    several = len({row.appearance.engine for row in rows}) > 1
     table(
-        ("from", "to", "person", "camera", "length", "similarity", "seen", "recording"),
+        ("from", "to", "person", "camera", "length", "similarity", "seen", "recording", *(["engine"] * several)),
         [
             (
                 _clock(row.footage, row.start_time),
@@ -86,6 +97,7 @@ def _print_table(rows: list[AppearanceRow]) -> None:
                 f"{row.appearance.similarity:.1f}",
                 f"{row.appearance.detections} x",
                 f"{row.footage.id} at {duration_text(row.appearance.start_ms)}",
+                *([row.appearance.engine] * several),
             )
             for row in rows
         ],
@@ -99,18 +111,16 @@ def _clock(footage: Footage, text: str) -> str:
     return text.replace("T", " ") + (" ?" if guess else "")
 
 
-def _print_coverage(rows: list[FootageRow], found: int) -> None:
+def _print_coverage(rows: list[FootageRow], found: int, who: str) -> None:
     """Say what the answer rests on: also an empty one is an answer only for what was examined."""
     length = sum(row.footage.facts.duration_ms for row in rows)
     examined = sum(row.examined_ms for row in rows)
     share = 100 * examined // length if length else 0
     rows_text = f"{len(rows)} recording{'s' * (len(rows) != 1)}"
     click.echo(
-        f"{found} appearance{'s' * (found != 1)}; {duration_text(examined)} of {duration_text(length)} "
+        f"{who}{found} appearance{'s' * (found != 1)}; {duration_text(examined)} of {duration_text(length)} "
         f"({share} %) examined in {rows_text}. A match is a lead to check, never proof."
     )
-    if examined < length:
-        click.echo("`vidsearch footage list` shows what was not examined, and why.")
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace as changed
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from vidsearch.errors import UnknownRecord
 from vidsearch.model import Appearance
@@ -25,6 +25,27 @@ ON CONFLICT (id) DO UPDATE SET ({", ".join(_VALUES)}) = ({", ".join(f"excluded.{
 WHERE ({", ".join(_VALUES)}) IS NOT ({", ".join(f"excluded.{name}" for name in _VALUES)})
 """
 """Insert, or update what differs. ``review`` is missing from the update on purpose: a verdict stays."""
+
+
+class Chosen(TypedDict, total=False):
+    """Which appearances. What is left out, or None, does not matter; ``weak`` is False where it is left out."""
+
+    person_ids: Sequence[int] | None
+    """Of these people."""
+    camera_ids: Sequence[int] | None
+    """On these cameras."""
+    footage_id: int | None
+    """In this recording."""
+    from_ms: int | None
+    """Ending at or after this instant (UTC epoch, the camera's offset applied)."""
+    to_ms: int | None
+    """Beginning before this instant."""
+    weak: bool | None
+    """False: only those that count; True: only those that resemble a weak photo; None: both."""
+    min_similarity: float | None
+    """From this similarity on."""
+    engine: str | None
+    """Found by this engine."""
 
 
 class Appearances:
@@ -87,33 +108,21 @@ class Appearances:
         self,
         case_id: str,
         *,
-        person_ids: Sequence[int] | None = None,
-        camera_ids: Sequence[int] | None = None,
-        footage_id: int | None = None,
-        from_ms: int | None = None,
-        to_ms: int | None = None,
-        weak: bool | None = False,
-        min_similarity: float | None = None,
         limit: int | None = None,
         offset: int = 0,
         newest_first: bool = False,
+        **chosen: Unpack[Chosen],
     ) -> list[Appearance]:
         """Return appearances by the wall clock of their start, then by id.
 
         Args:
             case_id: The case.
-            person_ids: Only of these people; None means everybody.
-            camera_ids: Only on these cameras.
-            footage_id: Only in this recording.
-            from_ms: Only those that end at or after this instant (UTC epoch, the camera's offset applied).
-            to_ms: Only those that start before this instant.
-            weak: False: only those that count; True: only those that resemble a weak photo; None: both.
-            min_similarity: Only from this similarity on.
             limit: At most so many; None means all.
             offset: How many to pass over first.
             newest_first: Latest start first.
+            chosen: Which ones, as in Chosen.
         """
-        where, values = self._where(case_id, person_ids, camera_ids, footage_id, from_ms, to_ms, weak, min_similarity)
+        where, values = self._where(case_id, chosen)
         order = "at_ms DESC, id DESC" if newest_first else "at_ms, id"
         rows = self._db.all(
             f"SELECT * FROM appearances WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset",
@@ -121,40 +130,18 @@ class Appearances:
         )
         return [_appearance(row) for row in rows]
 
-    def count(
-        self,
-        case_id: str,
-        *,
-        person_ids: Sequence[int] | None = None,
-        camera_ids: Sequence[int] | None = None,
-        footage_id: int | None = None,
-        from_ms: int | None = None,
-        to_ms: int | None = None,
-        weak: bool | None = False,
-        min_similarity: float | None = None,
-    ) -> int:
+    def count(self, case_id: str, **chosen: Unpack[Chosen]) -> int:
         """Return how many appearances ``find`` has without a limit."""
-        where, values = self._where(case_id, person_ids, camera_ids, footage_id, from_ms, to_ms, weak, min_similarity)
+        where, values = self._where(case_id, chosen)
         row = self._db.one(f"SELECT count(*) AS rows FROM appearances WHERE {where}", values)
         return int(row["rows"]) if row else 0
 
-    def points(
-        self,
-        case_id: str,
-        *,
-        person_ids: Sequence[int] | None = None,
-        camera_ids: Sequence[int] | None = None,
-        footage_id: int | None = None,
-        from_ms: int | None = None,
-        to_ms: int | None = None,
-        weak: bool | None = False,
-        min_similarity: float | None = None,
-    ) -> list[tuple[str, int, int, int, int, float]]:
+    def points(self, case_id: str, **chosen: Unpack[Chosen]) -> list[tuple[str, int, int, int, int, float]]:
         """Return what ``find`` has without a limit, only as (id, person, camera, start, end, similarity).
 
         Start and end are wall clock, UTC epoch, the camera's offset applied.
         """
-        where, values = self._where(case_id, person_ids, camera_ids, footage_id, from_ms, to_ms, weak, min_similarity)
+        where, values = self._where(case_id, chosen)
         rows = self._db.all(
             f"SELECT id, person_id, camera_id, at_ms, until_ms, similarity FROM appearances "
             f"WHERE {where} ORDER BY at_ms, id",
@@ -193,38 +180,30 @@ class Appearances:
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
-    def _where(
-        self,
-        case_id: str,
-        person_ids: Sequence[int] | None,
-        camera_ids: Sequence[int] | None,
-        footage_id: int | None,
-        from_ms: int | None,
-        to_ms: int | None,
-        weak: bool | None,
-        min_similarity: float | None,
-    ) -> tuple[str, dict[str, Any]]:
+    def _where(self, case_id: str, chosen: Chosen) -> tuple[str, dict[str, Any]]:
         """Return the condition of a query, only with what is asked for so that SQLite can choose an index."""
+        footage_id, from_ms, weak = chosen.get("footage_id"), chosen.get("from_ms"), chosen.get("weak", False)
         # Without statistics SQLite would go through the whole case where the index of a recording is at hand: the plus
         # takes the case out of the choice.
         plus = "" if footage_id is None else "+"
         terms: dict[str, tuple[str, Any]] = {"case_id": (f"{plus}case_id = :case_id", case_id)}
-        if person_ids is not None:
-            terms["people"] = _among("person_id", "people", person_ids)
-        if camera_ids is not None:
-            terms["cameras"] = _among("camera_id", "cameras", camera_ids)
-        if footage_id is not None:
-            terms["footage_id"] = ("footage_id = :footage_id", footage_id)
+        people, cameras = chosen.get("person_ids"), chosen.get("camera_ids")
+        if people is not None:
+            terms["people"] = _among("person_id", "people", people)
+        if cameras is not None:
+            terms["cameras"] = _among("camera_id", "cameras", cameras)
         if from_ms is not None:
             # Nothing lasts longer than the longest, so what ends at from_ms cannot begin before this.
             terms["earliest"] = ("at_ms >= :earliest", from_ms - self._longest_ms(case_id))
-            terms["from_ms"] = ("until_ms >= :from_ms", from_ms)
-        if to_ms is not None:
-            terms["to_ms"] = ("at_ms < :to_ms", to_ms)
-        if weak is not None:
-            terms["weak"] = ("weak = :weak", int(weak))
-        if min_similarity is not None:
-            terms["similarity"] = ("similarity >= :similarity", min_similarity)
+        plain = {
+            "footage_id": ("footage_id = :footage_id", footage_id),
+            "from_ms": ("until_ms >= :from_ms", from_ms),
+            "to_ms": ("at_ms < :to_ms", chosen.get("to_ms")),
+            "weak": ("weak = :weak", None if weak is None else int(weak)),
+            "similarity": ("similarity >= :similarity", chosen.get("min_similarity")),
+            "engine": ("engine = :engine", chosen.get("engine")),
+        }
+        terms |= {name: (term, value) for name, (term, value) in plain.items() if value is not None}
         return " AND ".join(term for term, _ in terms.values()), {name: value for name, (_, value) in terms.items()}
 
     def _longest_ms(self, case_id: str) -> int:

@@ -288,6 +288,15 @@ class Jobs:
             found[row["footage_id"]].errors.append(row["error"])
         return found
 
+    def newest_of_engines(self, case_id: str) -> builtins.list[tuple[str, str, str]]:
+        """Return (engine, version, settings key) of the newest job of each engine that a case was searched with."""
+        rows = self._db.all(
+            "SELECT engine, engine_version, settings_key, max(id) FROM jobs WHERE case_id = ? GROUP BY engine "
+            "ORDER BY engine",
+            (case_id,),
+        )
+        return [(row["engine"], row["engine_version"], row["settings_key"]) for row in rows]
+
     def by_run(self, engine: str, run_ref: str) -> builtins.list[Job]:
         """Return the jobs that know an engine's run."""
         rows = self._db.all("SELECT * FROM jobs WHERE run_ref = ? AND engine = ? ORDER BY id", (run_ref, engine))
