@@ -21,9 +21,7 @@ class WholeCutter:
     def __init__(self) -> None:
         self.asked: list[list[Span]] = []
 
-    def cut(
-        self, path: Path, facts: MediaFacts, size: int, spans: Sequence[Span], out: Path, *, max_bytes: int, max_ms: int
-    ) -> Cut:
+    def cut(self, path: Path, facts: MediaFacts, size: int, spans: Sequence[Span], out: Path, **_: Any) -> Cut:
         self.asked.append(list(spans))
         return Cut(path, (Stretch(0, 0, facts.duration_ms),), size, made=False)
 
@@ -31,10 +29,8 @@ class WholeCutter:
 class CopyCutter(WholeCutter):
     """Makes a file of each recording, as a cutter that must."""
 
-    def cut(
-        self, path: Path, facts: MediaFacts, size: int, spans: Sequence[Span], out: Path, *, max_bytes: int, max_ms: int
-    ) -> Cut:
-        whole = super().cut(path, facts, size, spans, out, max_bytes=max_bytes, max_ms=max_ms)
+    def cut(self, path: Path, facts: MediaFacts, size: int, spans: Sequence[Span], out: Path, **_: Any) -> Cut:
+        whole = super().cut(path, facts, size, spans, out)
         out.write_bytes(path.read_bytes())
         return Cut(out, whole.stretches, size, made=True)
 

@@ -37,6 +37,7 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.matching import make_appearances
+from vidsearch.media.cutter import Cutter
 from vidsearch.model import Footage, MediaFacts, StartSource, Track, TrackMatch
 
 BLANK = np.full((300, 400, 3), 128, np.uint8)
@@ -62,7 +63,7 @@ def build(kind: str, models: Path, executor: Lasting, request: pytest.FixtureReq
     """Return what makes an engine over a folder; the Rekognition engine talks to servers on this machine."""
     if kind == "rekognition":
         place: AwsPlace = request.getfixturevalue("aws")
-        return lambda folder: rekognition_engine(folder, place)
+        return lambda folder: rekognition_engine(folder, place, Cutter())
     if kind == "late":
         return lambda folder: LateEngine(local_engine(folder, models, executor))
     return lambda folder: local_engine(folder, models, executor)

@@ -16,7 +16,17 @@ class Cutter(Protocol):
     """Makes a file that Rekognition takes of parts of a recording."""
 
     def cut(
-        self, path: Path, facts: MediaFacts, size: int, spans: Sequence[Span], out: Path, *, max_bytes: int, max_ms: int
+        self,
+        path: Path,
+        facts: MediaFacts,
+        size: int,
+        spans: Sequence[Span],
+        out: Path,
+        *,
+        max_bytes: int,
+        max_ms: int,
+        on_progress: Callable[[float], None] | None = ...,
+        stop: Callable[[], bool] | None = ...,
     ) -> Cut:
         """Return a cut; the recording itself where it can be taken as it is."""
         ...

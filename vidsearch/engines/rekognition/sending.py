@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vidsearch.cuts import merged
+from vidsearch.cuts import Cut, merged
 from vidsearch.engine import RunRequest
 from vidsearch.engines.rekognition import runs as states
 from vidsearch.engines.rekognition.calls import Calls, lost_collection
@@ -30,6 +30,7 @@ from vidsearch.errors import (
     DatabaseUnusable,
     EngineBusy,
     EngineUnavailable,
+    FFmpegFailed,
     SourceUnavailable,
 )
 
@@ -42,8 +43,8 @@ NOTHING = "nobody was seen there: not sent to Amazon"
 ROLE_MS = 90_000
 """Amazon takes a minute to know a new role everywhere; for so long after the first try a refusal is no answer."""
 
-TOUCH_BYTES = 8 << 20
-"""An upload says that it lives after so many bytes."""
+TOUCH_MS, TOUCH_BYTES = 10_000, 8 << 20
+"""A cut says that it lives after so long, an upload after so many bytes."""
 
 
 class Sending:
@@ -88,22 +89,37 @@ class Sending:
         if reason:
             self._inbox.end(token, states.SKIPPED, reason)
             return self._runs.get(token)
-        path = request.path
-        out = self._folder / f"{run.name}.mp4"
-        spans = merged(request.spans or [(request.start_ms, request.end_ms)])
-        cut = self._cutter.cut(
-            path,
-            request.facts,
-            _size(path),
-            spans,
-            out,
-            max_bytes=self._bounds.max_bytes,
-            max_ms=self._bounds.max_ms,
-        )
+        cut = self._cut(request, run)
         if not cut.stretches:
             self._inbox.end(token, states.SKIPPED, "the recording has no pictures there")
             return self._runs.get(token)
         return self._runs.note_cut(token, cut)
+
+    def _cut(self, request: RunRequest, run: Run) -> Cut:
+        touched = now_ms()
+
+        def on_progress(share: float) -> None:
+            nonlocal touched
+            if now_ms() - touched >= TOUCH_MS:
+                touched = now_ms()
+                self._runs.change(run.token, state=states.NEW)
+
+        try:
+            return self._cutter.cut(
+                request.path,
+                request.facts,
+                _size(request.path),
+                merged(request.spans or [(request.start_ms, request.end_ms)]),
+                self._folder / f"{run.name}.mp4",
+                max_bytes=self._bounds.max_bytes,
+                max_ms=self._bounds.max_ms,
+                on_progress=on_progress,
+                stop=self._stop,
+            )
+        except FFmpegFailed as exc:
+            if self._stop():
+                raise EngineBusy("the cut was stopped; the next start makes it again") from exc
+            raise
 
     def upload(self, request: RunRequest, token: str) -> Run:
         """Send the file to the bucket. A file made for it goes from this machine then."""

@@ -218,10 +218,11 @@ class Rows:
         return starts[max(0, at - 1)], starts[at] if at < len(starts) else self._place.end_ms
 
     def _track(self, visit: Visit) -> Track:
+        """Return the track of a visit. Its id begins with its time: ids that come in order are stored much faster."""
         place = self._place
         name = f"{place.footage}/{place.version}/{visit.start_ms}/%.4f/%.4f/%.4f/%.4f" % _sides(visit.first_box)
         return Track(
-            id=hashlib.sha256(name.encode()).hexdigest()[:24],
+            id=f"{visit.start_ms:08x}{hashlib.sha256(name.encode()).hexdigest()[:16]}",
             start_ms=visit.start_ms,
             end_ms=visit.end_ms,
             best_ms=visit.best_ms,
