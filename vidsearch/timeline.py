@@ -43,7 +43,8 @@ class FootageRow:
     state: str
     """``new``, ``waiting``, ``searching``, ``searched``, ``partly``, ``paused``, ``failed``, ``missing``, ``outdated``.
 
-    An outdated one was searched by an earlier version of the engine; its results stay until it is searched again."""
+    An outdated one was searched by an earlier version of the engine, or before somebody was enrolled, where the engine
+    must be asked about everybody anew; its results stay until it is searched again."""
     examined_ms: int
     spans: list[ExaminedSpan]
     appearances: int

@@ -61,7 +61,11 @@ def search() -> AnyResponse:
         if cost and request.form.get("agreed") != cost[0]:
             flash("Nothing was searched: the price has changed since it was shown. Look at it once more.", "no")
             return redirect(url_for("footage.index"), 303)
-        vidsearch().search.submit(actor(), plan, agreed=cost[0] if cost else None)
+        try:
+            vidsearch().search.submit(actor(), plan, agreed=cost[0] if cost else None)
+        except UsageError as exc:  # nobody is enrolled, and looking for nobody would be paid for
+            flash(f"Nothing was searched: {exc}.", "no")
+            return redirect(url_for("footage.index"), 303)
         flash(f"{plural(plan.recordings, 'recording')} queued: {length(plan.total_ms)} to search.", "ok")
     if plan.rematch:
         new = vidsearch().search.rematch(case_id(), plan.threshold)

@@ -30,7 +30,7 @@ DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 
 FOOTAGE_STATES = {
     "new": ("not searched", "soft"),
-    "outdated": ("by an earlier engine", "ask"),
+    "outdated": ("to be searched again", "ask"),
     "waiting": ("waiting", "soft"),
     "searching": ("searching", "accent"),
     "searched": ("searched", "ok"),

@@ -226,3 +226,17 @@ def test_a_recording_that_is_gone_is_not_queued(search, recording, enrol):
     Path(footage.path).unlink()
     found = plan(search)
     assert (found.pieces, [one.id for one in found.unavailable]) == (0, [footage.id])
+
+
+def test_a_recording_searched_before_somebody_was_enrolled_is_to_be_searched_again(
+    search, recording, enrol, actor, store
+):
+    footage = recording()
+    enrol("Ann")
+    submit(search, actor, store)
+    of = ("far", "1", "full")
+    assert store.jobs.of_recordings(DEFAULT_CASE, *of)[footage.id].lengths_ms == {JobState.SUCCEEDED: HOUR}
+    enrol("Bob")
+    assert store.jobs.of_recordings(DEFAULT_CASE, *of) == {}
+    search.submit(actor, plan(search))
+    assert store.jobs.of_recordings(DEFAULT_CASE, *of)[footage.id].lengths_ms == {JobState.QUEUED: HOUR}

@@ -260,10 +260,14 @@ class Jobs:
     ) -> dict[int, FootageJobs]:
         """Return recording -> what one analysis of it has done, of a whole case or of one recording.
 
-        Recordings without jobs are left out.
+        Recordings without jobs are left out, and jobs that asked about a gallery as it is no more.
         """
-        where = "case_id = :case_id AND engine = :engine AND engine_version = :version AND settings_key = :key " + (
-            "AND footage_id = :footage_id" if footage_id is not None else ""
+        where = (
+            "case_id = :case_id AND engine = :engine AND engine_version = :version AND settings_key = :key "
+            # Asked about a gallery without its newest face: to be asked again.
+            "AND (gallery_revision = 0 OR gallery_revision >= "
+            "(SELECT coalesce(max(revision), 0) FROM enrolled_faces WHERE case_id = :case_id AND engine = :engine)) "
+            + ("AND footage_id = :footage_id" if footage_id is not None else "")
         )
         values = {
             "case_id": case_id,

@@ -1,0 +1,64 @@
+"""An engine that charges: the price is shown, and nothing is searched before somebody agreed to that price."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.web.still_engine import StillEngine
+from vidsearch.engine import Capabilities, MediaLimits
+from vidsearch.states import JobState
+
+
+@pytest.fixture
+def paid(app, tmp_path):
+    engine = StillEngine(tmp_path / "paid")
+    engine.NAME = "rekognition"
+    engine.settings_key = "full"
+    engine.capabilities = Capabilities(reads_in_place=False, priced=True)
+    engine.media_limits = MediaLimits(max_bytes=10**9, max_duration_ms=3_600_000, segment_ms=3_600_000)
+    app.settings = replace(app.settings, engine="rekognition", aws_region="us-east-1")
+    app._engines["rekognition"] = engine
+    return engine
+
+
+def price(page):
+    return page.split('name="agreed" value="')[1].split('"')[0]
+
+
+def test_the_price_is_shown_and_agreed_to(client, app, paid, add_person, add_recording):
+    add_person("Ann")
+    add_recording("k1", searched=False)
+    page = client.get("/footage/").get_data(as_text=True)
+    assert "Search and pay" in page
+    assert "$" in price(page)
+    assert "threshold 99" in page
+    assert client.post("/search", {"agreed": price(page)}).status_code == 303
+    assert app.store.jobs.counts("default") == {JobState.QUEUED: 1}
+    (entry,) = [entry for entry in app.store.audit.entries() if entry.action == "search"]
+    assert entry.detail["agreed"] == price(page)
+    assert "Search and pay" not in client.get("/footage/").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("agreed", [{}, {"agreed": "on Rekognition, all of it: nothing"}])
+def test_another_price_is_not_agreed_to(client, app, paid, add_person, add_recording, agreed):
+    add_person("Ann")
+    add_recording("k1", searched=False)
+    client.post("/search", agreed)
+    assert app.store.jobs.counts("default") == {}
+    assert "the price has changed" in client.get("/footage/").get_data(as_text=True)
+
+
+def test_a_wide_threshold_comes_with_a_notice(client, app, paid, add_recording):
+    app.settings = replace(app.settings, threshold_rekognition=80.0)
+    add_recording("k1", searched=False)
+    page = client.get("/footage/").get_data(as_text=True)
+    assert "threshold 80" in page
+    assert "flash ask" in page
+
+
+def test_nothing_is_paid_for_looking_for_nobody(client, app, paid, add_recording):
+    add_recording("k1", searched=False)
+    page = client.get("/footage/").get_data(as_text=True)
+    client.post("/search", {"agreed": price(page)})
+    assert "nobody is enrolled" in client.get("/footage/").get_data(as_text=True)
+    assert app.store.jobs.counts("default") == {}
