@@ -54,6 +54,7 @@ class Site:
     tls: bool = True
     """moto takes "only over TLS" for "never", so whoever puts anything into the bucket does without."""
     told: list[tuple[str, Drift]] = field(default_factory=list)
+    repaired: list[Step] = field(default_factory=list)
 
     @property
     def names(self) -> Names:
@@ -64,10 +65,18 @@ class Site:
         self.told.clear()
         self.aws.calls.clear()
 
+        self.repaired.clear()
+
         def tell(step: Step, drift: Drift) -> None:
             self.told.append((step.title, drift))
+            self.repaired.append(step)
 
         return walk.apply(plan(self.options), self.aws, self.names, tell)
+
+    def left(self) -> list[str]:
+        """Return what still differs of what the last run repaired."""
+        drifts = [step.check(self.aws, self.names) for step in self.repaired]
+        return [drift.what for drift in drifts if drift]
 
     def drifts(self) -> list[str]:
         """Return what differs from the plan."""

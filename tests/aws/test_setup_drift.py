@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.aws.site import ACCOUNT, READING, Site, policy_of
-from vidsearch.aws.provision import proof
+from vidsearch.aws.provision import proof, step
+from vidsearch.aws.provision.messages import Queue
 from vidsearch.aws.provision.names import OWN_TAG
 from vidsearch.aws.session import Clients
 from vidsearch.errors import AwsDenied, AwsRefused
@@ -127,10 +128,9 @@ BREAKINGS: dict[str, Breaking] = {
 def test_what_drifted_is_found_and_repaired(lasting_site: Site, break_it: Breaking):
     site = lasting_site
     break_it(site)
-    assert site.drifts()
     site.apply()
     assert site.told
-    assert site.drifts() == []
+    assert site.left() == []
 
 
 def test_a_second_run_changes_nothing(site: Site):
@@ -293,6 +293,23 @@ def test_a_bucket_of_somebody_else_is_refused(make_site: Callable[..., Site]):
         stub.add_client_error("head_bucket", "403", "Forbidden", 403)
         with pytest.raises(AwsRefused, match="belongs to another account"):
             site.apply()
+
+
+def test_what_settles_is_waited_for(make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch):
+    site = make_site()
+    waited: list[float] = []
+    monkeypatch.setattr(step, "sleep", waited.append)
+    with site.aws.answering("sqs") as stub:
+        for code in ("QueueDeletedRecently", "QueueDeletedRecently"):
+            stub.add_client_error("create_queue", code, "wait 60 seconds")
+        stub.add_response("create_queue", {"QueueUrl": "https://x"})
+        Queue().make(site.aws, site.names)
+    assert len(waited) == 2
+    monkeypatch.setattr(step, "PATIENCE_S", -1)
+    with site.aws.answering("sqs") as stub:
+        stub.add_client_error("create_queue", "QueueDeletedRecently", "wait 60 seconds")
+        with pytest.raises(AwsRefused, match="wait 60 seconds"):
+            Queue().make(site.aws, site.names)
 
 
 def test_a_missing_permission_is_named(make_site: Callable[..., Site]):

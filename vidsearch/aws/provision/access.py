@@ -85,8 +85,10 @@ class RuntimePolicy(Resource):
             return []
         read = aws("iam").get_policy_version
         version = policy["DefaultVersionId"]
-        found = act("read the policy", read, PolicyArn=names.policy_arn, VersionId=version)["PolicyVersion"]
-        return [] if same(found["Document"], policies.runtime(names)) else ["what it allows"]
+        found = look("read the policy", read, PolicyArn=names.policy_arn, VersionId=version)
+        if found is None:
+            return []
+        return [] if same(found["PolicyVersion"]["Document"], policies.runtime(names)) else ["what it allows"]
 
     def repair(self, aws: Clients, names: Names) -> None:
         """Add a version and put it in force."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vidsearch.aws.provision.names import Names
-from vidsearch.aws.provision.step import Drift, Json, Resource, Step, act, look, pairs, unpaired
+from vidsearch.aws.provision.step import Drift, Json, Resource, Step, act, look, pairs, patiently, unpaired
 from vidsearch.aws.session import Clients
 from vidsearch.errors import AwsDenied, AwsRefused
 
@@ -73,7 +73,7 @@ class Bucket(Resource):
         arguments: dict[str, Any] = {"Bucket": names.bucket}
         if names.region != "us-east-1":
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": names.region}
-        act(f"make the bucket {names.bucket}", aws("s3").create_bucket, **arguments)
+        patiently(f"make the bucket {names.bucket}", aws("s3").create_bucket, **arguments)
         self.tag(aws, names, names.tags)
 
     def tag(self, aws: Clients, names: Names, tags: Mapping[str, str]) -> None:

@@ -199,9 +199,11 @@ class Queue(Resource):
 
     def repair(self, aws: Clients, names: Names) -> None:
         """Set all attributes: they are one call."""
-        off = {"KmsMasterKeyId": ""} if not names.key and "KmsMasterKeyId" in self.differences(aws, names) else {}
-        put, wanted = aws("sqs").set_queue_attributes, {**off, **self._as_text(names)}
-        act(f"set up the queue {self.name(names)}", put, QueueUrl=self.url(aws, names), Attributes=wanted)
+        put, url = aws("sqs").set_queue_attributes, self.url(aws, names)
+        if not names.key and "KmsMasterKeyId" in self.differences(aws, names):
+            # SQS takes one way of encrypting at a time, so the one goes before the other comes.
+            act("take the key from the queue", put, QueueUrl=url, Attributes={"KmsMasterKeyId": ""})
+        act(f"set up the queue {self.name(names)}", put, QueueUrl=url, Attributes=self._as_text(names))
 
     def remove(self, aws: Clients, names: Names) -> None:
         """Delete it, with the messages in it."""

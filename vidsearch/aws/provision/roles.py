@@ -99,7 +99,8 @@ class Role(Resource):
         """Compare trust, policy and boundary."""
         role = self._read(aws, names)
         if role is None:
-            return ["it is gone"]
+            # Just made, and not known everywhere yet: all but its policy was given with the making.
+            return [f"policy {self.policy_name}"]
         wrong = []
         if not same(role["AssumeRolePolicyDocument"], self.trust(names)):
             wrong.append("who may take it")

@@ -170,8 +170,14 @@ def act(doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
 PATIENCE_S = 75
 """How long AWS may take to know everywhere what it was told: a new role, or a queue's name that was just given up."""
 
-SETTLING = ("NoSuchEntity", "InvalidParameterValueException", "AWS.SimpleQueueService.QueueDeletedRecently")
-"""Answers that a new role, or the name of a queue deleted within a minute, can bring for a while."""
+SETTLING = (
+    "NoSuchEntity",
+    "InvalidParameterValueException",
+    "AWS.SimpleQueueService.QueueDeletedRecently",
+    "QueueDeletedRecently",
+    "OperationAborted",
+)
+"""Answers that a new role, or the name of a queue or bucket deleted a moment ago, can bring for a while."""
 
 sleep = time.sleep
 
