@@ -24,7 +24,8 @@ def ask(
     host, port = aws.server.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-    connection.request(method, path, data, {"Content-Type": JSON, **(headers or {})})
+    kind = {} if data is None else {"Content-Type": JSON}
+    connection.request(method, path, data, {**kind, **(headers or {})})
     answer = connection.getresponse()
     told = json.loads(answer.read()), dict(answer.getheaders())
     connection.close()
@@ -99,6 +100,7 @@ def test_web_pages_of_others_cannot_ask(aws: AwsPlace) -> None:
     assert ask(aws, "GET", "/calls", headers={"Host": "evil.example:80"})[0] == 403
     assert ask(aws, "POST", "/faults", {}, {"Host": "evil.example"})[0] == 403
     assert ask(aws, "POST", "/faults", {}, {"Content-Type": "text/plain"})[0] == 403
+    assert ask(aws, "DELETE", "/calls", headers={"Host": "evil.example"})[0] == 404
     assert ask(aws, "GET", "/calls", headers={"Host": "localhost:1"})[0] == 200
 
 
