@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from vidsearch.engine import Engine
-from vidsearch.errors import EngineError
+from vidsearch.errors import EngineError, EngineUnavailable
 from vidsearch.store import Store
 
 SETTLED_S = 3600.0
@@ -83,14 +84,18 @@ class Forgetting:
 
     def sweep_left_over(self) -> None:
         """Remove what a crash has left behind: faces and originals of photos that no case has."""
-        engine = self._engine(None)
-        for case in self._store.cases.list():
-            owned = self._store.people.owners(case.id, engine.NAME)
-            left = [face for face in engine.faces(case.id, older_than_s=SETTLED_S) if face not in owned]
-            if left:
-                engine.forget(case.id, left)
+        # Far away or not: what cannot be asked now is swept up by the next worker.
+        with suppress(EngineUnavailable):
+            self._forget_left_over(self._engine(None))
         for original in self._photos.glob("*/*"):
             settled = time.time() - original.stat().st_mtime > SETTLED_S
             if settled and not self._store.people.photo_by_sha256(None, original.name):
                 original.unlink(missing_ok=True)
         self.sweep()
+
+    def _forget_left_over(self, engine: Engine) -> None:
+        for case in self._store.cases.list():
+            owned = self._store.people.owners(case.id, engine.NAME)
+            left = [face for face in engine.faces(case.id, older_than_s=SETTLED_S) if face not in owned]
+            if left:
+                engine.forget(case.id, left)
