@@ -23,7 +23,8 @@ from vidsearch import clock
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = [
-    ROOT / "scripts" / name for name in ("demo", "test", "bundle", "bench", "aws-local", "lib.sh", "bundle_install.sh")
+    ROOT / "scripts" / name
+    for name in ("demo", "test", "bundle", "bench", "check-8gb", "aws-local", "lib.sh", "bundle_install.sh")
 ]
 
 

@@ -252,3 +252,20 @@ def test_the_clock_of_a_cut_is_the_sources(cutter: Cutter, plain: Path, tmp_path
     cut = cut_of(cutter, plain, probe(plain), [(3_370, 7_010)], tmp_path / "cut.mp4")
     with av.open(str(plain)) as one, av.open(str(cut.path)) as other:
         assert other.streams.video[0].time_base == one.streams.video[0].time_base != Fraction(1, 1000)
+
+
+def test_a_clock_that_goes_back_a_little(cutter: Cutter, folder: Path, tmp_path: Path):
+    """Copied, ffmpeg would change times on its own; encoded, each picture keeps the time we say it has."""
+    whole = numbered(folder / "goes_back.mp4", frames=FRAMES, options=NO_B)
+    first = remux(whole, folder / "goes_back.1.ts", "-t", "5", "-output_ts_offset", "100")
+    second = remux(whole, folder / "goes_back.2.ts", "-output_ts_offset", "104.5", begin=5)
+    path = folder / "goes_back.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    facts = probe(path)
+    with Decoder(path, facts) as decoder:
+        at = {shown(ms, frame).number: ms for ms, frame in decoder.frames(0)}
+    assert at[126] < at[124]
+    cut = cut_of(cutter, path, facts, [(0, 20_000)], tmp_path / "cut.mp4")
+    for one in pictures(cut.path):
+        assert to_source(cut.stretches, one.ms) == pytest.approx(at[one.number], abs=1)
+    assert len(pictures(cut.path)) == len(at)

@@ -92,7 +92,7 @@ def copy(
     for entrance, filters in _ways(places, keys):
         command = _command(path, keys, places, part, entrance, filters, max_bytes + OVERSIZE)
         try:
-            run(command, program=program, meanwhile=meanwhile)
+            run(command, program=program, meanwhile=meanwhile, times_as_given=True)
             if size_of(part) > max_bytes:
                 return  # cut short on purpose: to be looked at by whoever asked
             check(part, keys, places)
@@ -110,7 +110,7 @@ def _ways(places: Sequence[Placed], keys: KeyFrames) -> Iterator[tuple[dict[str,
     first = places[0].take
     enters = {"seek_timestamp": 1, "copyts": None}
     shift = f"setts=pts='PTS-{_number(first.start)}':dts='DTS-{_number(first.start)}'"
-    begins = first.start <= (keys.opening().first or 0)
+    begins = keys.ticks.ms(first.start) <= 0
     if len(places) == 1 and not first.leading and (first.stop is None or _until(first.stop, scale)):
         # ffmpeg itself drops what is shown before a time, up to the first key frame at or after it.
         just_before = _seconds(Fraction(2 * first.start - 1, 2 * scale))

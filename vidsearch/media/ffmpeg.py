@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -25,6 +28,12 @@ LOOK_S: Final = 0.2
 
 NO_SPACE: Final = "No space left on device"
 """How ffmpeg says, in every version, that the disk is full."""
+
+CHANGED_TIMES: Final = re.compile(rb"(?i)non.monoton|invalid dts|timestamps are unset|pts.*<.*dts")
+"""Warnings of times that are not written as they were given; worded a little differently in each version."""
+
+MOST_WARNINGS: Final = 10_000
+"""Lines of warnings that are looked at."""
 
 SAYS_NOTHING: Final = "Conversion failed!"
 """What some versions say last of all, behind the reason."""
@@ -69,6 +78,7 @@ def run(
     timeout_s: float | None = None,
     program: str = "",
     meanwhile: Callable[[], None] | None = None,
+    times_as_given: bool = False,
 ) -> None:
     """Run ffmpeg to its end, silently.
 
@@ -77,20 +87,26 @@ def run(
         timeout_s: Seconds after which it is ended; not together with ``meanwhile``.
         program: Path of the ffmpeg to run; empty takes ``binary()``.
         meanwhile: Called a few times a second while it runs. What it raises ends ffmpeg, and is raised.
+        times_as_given: Take it for a failure where ffmpeg changes a time on its own, of which it only warns.
 
     Raises:
         FFmpegFailed: With the last line that ffmpeg wrote.
         DiskFull: Where that line says so.
     """
-    with _started(command, program, subprocess.DEVNULL) as process:
-        while True:
-            try:
-                process.wait(LOOK_S if meanwhile else timeout_s)
-                break
-            except subprocess.TimeoutExpired as exc:
+    with _started(command, program, subprocess.DEVNULL, times_as_given=times_as_given) as process:
+        # Not ``wait(timeout)``, which notices the end up to 50 ms late.
+        ending = threading.Thread(target=process.wait, name="waits for ffmpeg")
+        ending.start()
+        try:
+            ending.join(LOOK_S if meanwhile else timeout_s)
+            while ending.is_alive():
                 if meanwhile is None:
-                    raise FFmpegFailed(f"ffmpeg was ended after {timeout_s:g} s") from exc
-            meanwhile()
+                    raise FFmpegFailed(f"ffmpeg was ended after {timeout_s:g} s")
+                meanwhile()
+                ending.join(LOOK_S)
+        finally:
+            _end(process)
+            ending.join()
 
 
 class Feed:
@@ -137,10 +153,13 @@ def size_of(made: Path) -> int:
 
 
 @contextmanager
-def _started(command: Stream | Sequence[str], program: str, stdin: int) -> Iterator[subprocess.Popen[bytes]]:
+def _started(
+    command: Stream | Sequence[str], program: str, stdin: int, *, times_as_given: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """Give ffmpeg while it runs, and raise afterwards what went wrong. It never outlives the block."""
     args = ffmpeg.get_args(command, overwrite_output=True) if isinstance(command, Stream) else list(command)
-    line = [program or binary(), "-nostdin", "-hide_banner", "-loglevel", "error", *args]
+    level = "warning" if times_as_given else "error"
+    line = [program or binary(), "-nostdin", "-hide_banner", "-loglevel", level, *args]
     # To a file, not a pipe: of a damaged recording ffmpeg may have a great deal to say.
     with tempfile.TemporaryFile() as messages:
         try:
@@ -156,6 +175,14 @@ def _started(command: Stream | Sequence[str], program: str, stdin: int) -> Itera
             if any(NO_SPACE in one for one in said):
                 raise DiskFull
             raise FFmpegFailed(f"ffmpeg failed: {said[-1] if said else f'exit code {process.returncode}'}")
+        if times_as_given and _changed_times(messages):
+            raise FFmpegFailed("ffmpeg changed times that it did not like")
+
+
+def _changed_times(messages: IO[Any]) -> bool:
+    """Tell whether ffmpeg, whatever its version, warned of times that it changed."""
+    messages.seek(0)
+    return any(CHANGED_TIMES.search(line) for line in islice(messages, MOST_WARNINGS))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

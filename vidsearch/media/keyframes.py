@@ -118,7 +118,8 @@ class KeyFrames:
         packets = list(islice(self._from_beginning(), AHEAD))
         times = [packet.pts for packet in packets if packet.pts is not None]
         whole = len(times) == len(packets) > 0 and not any(packet.is_discard for packet in packets)
-        return Opening(min(times, default=None), whole and packets[0].is_keyframe)
+        alone = len(self._container.streams.video) == 1
+        return Opening(min(times, default=None), whole and alone and packets[0].is_keyframe)
 
     def takes(self, spans: Iterable[Span]) -> list[Take]:
         """Return the runs of packets that hold every picture of ``spans``, which are in order and apart.
@@ -259,14 +260,14 @@ class Opening:
     first: int | None
     """When its first picture is shown, in ticks."""
     simple: bool
-    """It begins with a key frame, and nothing of it is hidden."""
+    """It begins with a key frame, nothing of it is hidden, and it is the only video in the file."""
 
 
 def digest_of(codec: VideoCodecContext, packet: Packet[VideoStream]) -> bytes | None:
     """Return a digest of a key frame, decoded by itself, or None where that gives no whole picture."""
     codec.flush_buffers()
-    # A fresh packet, because of one that an edit list hides the decoder would show nothing.
-    alone: Packet[Any] = av.Packet(bytes(packet))
+    # Of a packet that an edit list hides the decoder would show nothing.
+    alone: Packet[Any] = av.Packet(bytes(packet)) if packet.is_discard else packet
     try:
         frames = [*codec.decode(alone), *codec.decode(None)]
     except av.FFmpegError:

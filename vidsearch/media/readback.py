@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from vidsearch.media.container import VideoStream
 
-PROBES: Final = (0.35, 0.7)
-"""Where inside a single take another key frame is compared, in shares of its length."""
+PROBE: Final = 0.6
+"""Where inside a single take another key frame is compared, as a share of its length."""
 
 SLACK: Final = 64
 """Pictures that may follow the last one expected: those that ffmpeg took to be decoded before the end."""
@@ -99,16 +99,15 @@ def _check_last(shown: Sequence[int], place: Place, *, slack: int) -> None:
 
 
 def _check_inside(reading: Reading, codec: VideoCodecContext, place: Place, source: KeyFrames) -> None:
-    """Compare key frames on the way, so that times that drift are found."""
-    for share in PROBES:
-        if not reading.seek(place.out + round(share * (place.last - place.out))):
-            raise Inexact("the cut cannot be entered on the way")
+    """Compare a key frame on the way with the one of the recording."""
+    packet = None
+    if reading.seek(place.out + round(PROBE * (place.last - place.out))):
         packet = next(iter(reading), None)
-        if packet is None or not packet.is_keyframe:
-            raise Inexact("the cut cannot be entered on the way")
-        pts = _time(packet) - place.out + place.take.start
-        if digest_of(codec, packet) != source.picture_at(pts):
-            raise Inexact("a picture on the way is not the one expected")
+    if packet is None or not packet.is_keyframe:
+        raise Inexact("the cut cannot be entered on the way")
+    digest = digest_of(codec, packet)
+    if digest is None or digest != source.picture_at(_time(packet) - place.out + place.take.start):
+        raise Inexact("a picture on the way is not the one expected")
 
 
 def _time(packet: Packet[VideoStream]) -> int:

@@ -182,14 +182,15 @@ class _Layout:
         """Return when the picture of a recording time is shown in the cut, in ticks."""
         if self._last is None:
             self._begun = ms
-        elif ms - self._last > max(PAUSE_MS, 3 * self._frame_ms) or ms >= self._end_of_span():
+        elif not 0 <= ms - self._last <= max(PAUSE_MS, 3 * self._frame_ms) or ms >= self._end_of_span():
+            # A pause, a clock that goes back, or the next span.
             self._close()
             self._begun = ms
         while self._spans and ms >= self._spans[0][1]:
             self._spans.pop(0)
-        self._last = ms if self._last is None else max(ms, self._last)
+        self._last = ms
         shown = self._encoded.shown
-        ticks = TICKS * (self._out + self._last - self._begun)
+        ticks = TICKS * (self._out + ms - self._begun)
         # Two pictures of one millisecond are shown one tick apart.
         ticks = max(ticks, shown[-1] + 1) if shown else ticks
         shown.append(ticks)
