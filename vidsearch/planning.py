@@ -37,6 +37,9 @@ DISK_BYTES_PER_HOUR = 30_000_000
 FULL_SHARE = 0.85
 """Pieces are planned to this share of the largest file an engine takes: bit rates go up and down."""
 
+LONG_SHARE = 0.98
+"""The same for the longest file: recordings that are cut are cut a little shorter."""
+
 STOPPED = (JobState.PAUSED, JobState.FAILED, JobState.CANCELLED)
 
 
@@ -186,7 +189,9 @@ class Planner:
         length = max(1, footage.facts.duration_ms)
         if limits.max_bytes is not None:
             by_size = math.ceil(footage.size / (FULL_SHARE * limits.max_bytes))
-            step = math.ceil(length / max(1, by_size, math.ceil(length / limits.segment_ms)))
+            # A piece begins at a key frame, some seconds before it should: it must not be too long for that.
+            by_length = 1 if length <= limits.segment_ms else math.ceil(length / (LONG_SHARE * limits.segment_ms))
+            step = math.ceil(length / max(1, by_size, by_length))
             starts = list(range(0, length, step))
         else:
             starts = list(range(0, length, limits.segment_ms if footage.facts.seekable else length))

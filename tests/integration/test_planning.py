@@ -108,7 +108,7 @@ def submit(search, actor, store):
 
 @pytest.mark.parametrize(
     ("hours", "size", "count"),
-    [(1, GB, 1), (6, 5 * GB, 1), (6.5, GB, 2), (25, GB, 5), (4, 8 * GB, 2), (4, 30 * GB, 5), (24, 80 * GB, 12)],
+    [(1, GB, 1), (6, 5 * GB, 1), (6.5, GB, 2), (25, GB, 5), (4, 8 * GB, 2), (4, 30 * GB, 5), (24, 80 * GB, 12), (12, GB, 3)],
 )
 def test_recordings_are_cut_below_both_limits(search, recording, hours, size, count):
     footage = recording(hours=hours, size=size)
