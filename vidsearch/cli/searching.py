@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +16,7 @@ from vidsearch.cli.context import Context, case_option
 from vidsearch.cli.paying import agree, mark
 from vidsearch.cli.show import SearchProgress, clock_text, plain, size_text
 from vidsearch.clock import duration_text, iso
-from vidsearch.errors import DiskFull, SourceUnavailable, StoreError, UsageError, VidsearchError
+from vidsearch.errors import DiskFull, SourceUnavailable, StoreError, UnknownRecord, UsageError, VidsearchError
 from vidsearch.states import JobState
 
 if TYPE_CHECKING:
@@ -159,11 +160,22 @@ def _watch(
     """Move the bar: what is done in the database, and the running pieces as far as this process knows of them."""
     while not left.wait(UPDATE_S):
         # The worker meets the same trouble with the database, and reports it.
-        with suppress(StoreError):
+        with suppress(StoreError, UnknownRecord):
             done = app.search.progress(case_id, job_ids).done_ms
             running = sum(share * (job.end_ms - job.start_ms) for job, share in worker.manager.progress())
-            waits = worker.manager.waits_for
-            bar.update(done + running, f"waiting: {waits}" if waits else "")
+            bar.update(done + running, _note(app, worker))
+
+
+def _note(app: App, worker: Worker) -> str:
+    """Say what is waited for, or sent, where that takes its time."""
+    waits, beginning = worker.manager.waits_for, worker.manager.beginning
+    if waits:
+        return f"waiting: {waits}"
+    if beginning is None or app.engine().capabilities.reads_in_place:
+        return ""
+    name = Path(app.store.footage.get(beginning.case_id, beginning.footage_id).path).name
+    share = app.engine().progress(beginning.token)
+    return f"sending {name}" + (f" ({100 * share:.0f} %)" if share is not None else "")
 
 
 def _conclude(app: App, ctx: Context, plan: Plan, job_ids: list[int]) -> None:

@@ -131,6 +131,11 @@ class JobManager:
         return [(job, share) for job, share in shares if share is not None]
 
     @property
+    def beginning(self) -> Job | None:
+        """The job that is being handed to the engine, which takes long where its footage must be sent away."""
+        return self._beginning
+
+    @property
     def waits_for(self) -> str | None:
         """Why the engine was last asked to be asked again later, or None where nothing waits for it."""
         return self._later.reason
