@@ -46,6 +46,9 @@ ROLE_MS = 90_000
 TOUCH_MS, TOUCH_BYTES = 10_000, 8 << 20
 """A cut says that it lives after so long, an upload after so many bytes."""
 
+CUTTING = 0.3
+"""Share of the way to the bucket that cutting is taken for, where something is cut."""
+
 
 class Sending:
     """Takes runs from their request to a job of Amazon's. Safe for several threads and processes."""
@@ -100,6 +103,7 @@ class Sending:
 
         def on_progress(share: float) -> None:
             nonlocal touched
+            self._shares[run.token] = CUTTING * share
             if now_ms() - touched >= TOUCH_MS:
                 touched = now_ms()
                 self._runs.change(run.token, state=states.NEW)
@@ -120,6 +124,8 @@ class Sending:
             if self._stop():
                 raise EngineBusy("the cut was stopped; the next start makes it again") from exc
             raise
+        finally:
+            self._shares.pop(run.token, None)
 
     def upload(self, request: RunRequest, token: str) -> Run:
         """Send the file to the bucket. A file made for it goes from this machine then."""
@@ -129,11 +135,11 @@ class Sending:
         suffix = run.source.suffix.lower() if run.source.suffix.lower() in (".mp4", ".mov") else ".mp4"
         key = f"{self._resources.prefix}/footage/{self._database.folder}/{run.name}{suffix}"
         self._runs.change(token, object_key=key)
-        touched = 0
+        touched, before = 0, CUTTING if run.made else 0.0
 
         def on_bytes(done: int, total: int) -> None:
             nonlocal touched
-            self._shares[token] = done / max(1, total)
+            self._shares[token] = before + (1 - before) * done / max(1, total)
             if done - touched >= TOUCH_BYTES:
                 touched = done
                 self._runs.change(token, object_key=key)
@@ -168,7 +174,7 @@ class Sending:
         return self._runs.change(token, state=states.STARTED, job_id=job_id, started_ms=now_ms())
 
     def share(self, token: str) -> float | None:
-        """Return how much of an upload is done, 0 to 1, or None where none is going on."""
+        """Return how much of cutting and uploading is done, 0 to 1, or None where neither is going on."""
         return self._shares.get(token)
 
     # -- afterwards ----------------------------------------------------------------------------------------------
