@@ -269,3 +269,36 @@ def test_a_clock_that_goes_back_a_little(cutter: Cutter, folder: Path, tmp_path:
     for one in pictures(cut.path):
         assert to_source(cut.stretches, one.ms) == pytest.approx(at[one.number], abs=1)
     assert len(pictures(cut.path)) == len(at)
+
+
+ANDROIDX = "formats_androidx/libraries/test_data/src/test/assets/media"
+FOREIGN = (
+    f"{ANDROIDX}/flv/sample.flv",
+    f"{ANDROIDX}/mkv/sample_with_htc_rotation_track_name.mkv",
+    f"{ANDROIDX}/mp4/h265_bframes.mp4",
+    f"{ANDROIDX}/mp4/sample_fragmented.mp4",
+    f"{ANDROIDX}/mp4/sample_portrait.mp4",
+    f"{ANDROIDX}/mp4/sample_shorter_audio.mp4",
+    f"{ANDROIDX}/mp4/testvid_1022ms.mp4",
+    f"{ANDROIDX}/ts/sample_h264.ts",
+    "formats_torchcodec/test/resources/h264_10bits.mp4",
+    "formats_torchcodec/test/resources/nasa_13013.mp4",
+    "hamilton/examples/short_hamilton_clip.mp4",
+)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_recordings_that_others_made(name: str, cutter: Cutter, shared_data: Path, tmp_path: Path):
+    """Every time in a cut is one of the recording's, and none of the part asked for is missing."""
+    path = shared_data / name
+    facts = probe(path)
+    with Decoder(path, facts) as decoder:
+        truth = {ms for ms, _ in decoder.frames(0)}
+    for span in ((0, facts.duration_ms), (facts.duration_ms // 3, 2 * facts.duration_ms // 3)):
+        cut = cut_of(cutter, path, facts, [span], tmp_path / "cut.mp4")
+        with av.open(str(cut.path)) as container:
+            base = container.streams.video[0].time_base * 1000
+            held = [to_source(cut.stretches, float(frame.pts * base)) for frame in container.decode(video=0)]
+        near = [{at - 1, at, at + 1} & truth for at in held if at is not None and at >= 0]
+        assert all(near)
+        assert {ms for ms in truth if span[0] <= ms < span[1]} <= set().union(*near)
