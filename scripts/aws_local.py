@@ -47,22 +47,12 @@ def main(words: Sequence[str]) -> int:
     stop = threading.Event()
     for name in ("SIGINT", "SIGTERM"):
         signal.signal(getattr(signal, name), lambda *_: stop.set())
-    # moto, in this process, looks at them too.
-    for name in FORGOTTEN:
-        os.environ.pop(name, None)
-    os.environ.update(CREDENTIALS)
     try:
         with ExitStack() as stack:
             data = given.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vidsearch-aws-")))
-            own = {**CREDENTIALS, "VIDSEARCH_DATA": str(data.absolute())}
-            moto = stack.enter_context(_moto())
-            # Whatever else is asked goes to moto as well, and not to Amazon.
-            own |= {"AWS_ENDPOINT_URL": moto, **{f"AWS_ENDPOINT_URL_{service}": moto for service in SERVICES}}
-            rekognition = stack.enter_context(_rekognition(_environment(own), given.faults))
-            own["AWS_ENDPOINT_URL_REKOGNITION"] = rekognition
-            _set_up(_environment(own))
+            own = stack.enter_context(running(data, given.faults))
             if given.command:
-                return _run(given.command, _environment(own), stop)
+                return _run(given.command, environment(own), stop)
             _tell(own)
             stop.wait()
     except Failed as exc:
@@ -77,6 +67,26 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--faults", help="what goes wrong: see docs/rekognition-local.md")
     parser.add_argument("command", nargs="*", metavar="-- COMMAND", help="runs inside, and everything ends with it")
     return parser.parse_args(words)
+
+
+@contextmanager
+def running(data: Path, faults: str | None = None) -> Iterator[dict[str, str]]:
+    """Start the stack over a data folder, give the variables that lead to it, and stop it in the end.
+
+    moto runs in this process and looks at its variables, which are changed for good, so that
+    nothing leads to a real account.
+    """
+    for name in FORGOTTEN:
+        os.environ.pop(name, None)
+    os.environ.update(CREDENTIALS)
+    own = {**CREDENTIALS, "VIDSEARCH_DATA": str(data.absolute())}
+    with _moto() as moto:
+        # Whatever else is asked goes to moto as well, and not to Amazon.
+        own |= {"AWS_ENDPOINT_URL": moto, **{f"AWS_ENDPOINT_URL_{service}": moto for service in SERVICES}}
+        with _rekognition(environment(own), faults) as rekognition:
+            own["AWS_ENDPOINT_URL_REKOGNITION"] = rekognition
+            _set_up(environment(own))
+            yield own
 
 
 @contextmanager
@@ -125,7 +135,8 @@ def _set_up(environment: Mapping[str, str]) -> None:
         raise Failed("setup_aws.py failed; its words are above")
 
 
-def _environment(own: Mapping[str, str]) -> dict[str, str]:
+def environment(own: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command that runs inside the stack."""
     # So that the command finds `vidsearch` and `python` of this checkout.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return {**os.environ, "PATH": path, **own}

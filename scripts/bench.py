@@ -15,6 +15,8 @@ BENCHES = {
     "speed": "search on one core, against decoding alone and against the peer's loop",
     "memory": "the most memory of the whole process tree, for 10 and for 60 minutes of video",
     "paging": "results of Rekognition into the store: 200 pages of 1,000 persons",
+    "split": "cutting a large recording by copying, against `ffmpeg -c copy`",
+    "active": "what --active-only and --by-track send, save and miss, on Rekognition on this machine",
     "enrol": "enrolling 1,000 photos, against the peer's face_encodings on a sample of them",
 }
 

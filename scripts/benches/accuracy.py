@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,19 @@ def run(given: argparse.Namespace) -> None:
     save("accuracy", results)
 
 
-def evaluate(data: Path, clips: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Run the scoring script on a folder of recordings and return what it prints."""
-    with scratch() as home:
-        command = [sys.executable, str(shared() / "bench" / "evaluate.py"), "--data", str(data), "--keep", str(home)]
+def evaluate(
+    data: Path, clips: Sequence[str] = (), *, home: Path | None = None, program: Sequence[str] = VIDSEARCH
+) -> dict[str, Any]:
+    """Run the scoring script on a folder of recordings and return what it prints.
+
+    ``home`` is the data folder, by default one that goes afterwards; ``program`` is what is run as vidsearch.
+    """
+    with scratch() as spare:
+        command = [sys.executable, str(shared() / "bench" / "evaluate.py"), "--data", str(data)]
+        command += ["--keep", str(home or spare)]
         for clip in clips:
             command += ["--clip", clip]
-        done = subprocess.run([*command, "--", *VIDSEARCH], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, "--", *program], capture_output=True, text=True, check=False)
     if done.returncode or not done.stdout.startswith("{"):
         raise SystemExit(f"the scoring script failed: {done.stderr.strip()[-600:]}")
     result: dict[str, Any] = json.loads(done.stdout)
