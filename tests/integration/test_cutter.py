@@ -94,7 +94,6 @@ COPIED: dict[str, Callable[[Path, Path], Path]] = {
     "b_frames.mkv": remux,
     "b_frames.flv": remux,
     "fragmented.mp4": lambda source, path: remux(source, path, "-movflags", "+frag_keyframe+empty_moov"),
-    "quicktime.mov": remux,
     "open_gop.mp4": lambda source, path: numbered(path, frames=FRAMES, options=OPEN_GOP),
     "open_gop.ts": lambda source, path: remux(
         numbered(path.with_suffix(".mp4"), frames=FRAMES, options=OPEN_GOP), path, "-output_ts_offset", "77"
@@ -275,14 +274,10 @@ ANDROIDX = "formats_androidx/libraries/test_data/src/test/assets/media"
 FOREIGN = (
     f"{ANDROIDX}/flv/sample.flv",
     f"{ANDROIDX}/mkv/sample_with_htc_rotation_track_name.mkv",
-    f"{ANDROIDX}/mp4/h265_bframes.mp4",
     f"{ANDROIDX}/mp4/sample_fragmented.mp4",
-    f"{ANDROIDX}/mp4/sample_portrait.mp4",
-    f"{ANDROIDX}/mp4/sample_shorter_audio.mp4",
     f"{ANDROIDX}/mp4/testvid_1022ms.mp4",
     f"{ANDROIDX}/ts/sample_h264.ts",
     "formats_torchcodec/test/resources/h264_10bits.mp4",
-    "formats_torchcodec/test/resources/nasa_13013.mp4",
     "hamilton/examples/short_hamilton_clip.mp4",
 )
 
