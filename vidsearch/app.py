@@ -21,6 +21,7 @@ from vidsearch.jobs.manager import JobManager
 from vidsearch.marking import Marking
 from vidsearch.matching import Matching
 from vidsearch.media import clips, fingerprint, frames, pictures, probe, scan, still
+from vidsearch.media.acceptance import encoding_reasons
 from vidsearch.model import Actor, Appearance, Footage, Job
 from vidsearch.pictures import Pictures, PictureTools
 from vidsearch.planning import Planner
@@ -210,7 +211,7 @@ class App:
 
     def _planner(self, engine: Callable[[], Engine], active: Callable[[Footage], list[Span]] | None) -> Planner:
         cores, folder = usable_cores(self.settings), self.settings.local_engine
-        return Planner(self.store, engine, self.matching.pending, active, cores, folder)
+        return Planner(self.store, engine, self.matching.pending, active, cores, folder, encoding_reasons)
 
     @property
     def looks_first(self) -> bool:

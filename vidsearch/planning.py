@@ -11,7 +11,7 @@ from vidsearch import clock
 from vidsearch.cuts import Span, merged, without
 from vidsearch.engine import Engine
 from vidsearch.errors import UnknownRecord, UsageError
-from vidsearch.model import Camera, Footage, Job, Segment
+from vidsearch.model import Camera, Footage, Job, MediaFacts, Segment
 from vidsearch.states import OPEN, JobState
 from vidsearch.store import Store
 
@@ -25,6 +25,9 @@ Measured with the local engine on 15 pictures a second, H.264."""
 FAR_SPEED_GUESS = 2.0
 """The same for a piece that is sent away, until there is a history: the sending, and a service that takes about as long
 as the footage lasts. A guess."""
+
+ENCODING_SPEED = 2.0
+"""Seconds of 1920x1080 recording encoded in a second: 1.9 to 3.2 for 15 pictures a second on one core, measured."""
 
 START_S = 2.0
 """What it takes to start workers and load models."""
@@ -67,6 +70,8 @@ class Plan:
     disk_bytes: int
     asked: list[Asked]
     """The recordings asked about, whether anything is to be done with them or not."""
+    encoded_ms: int = 0
+    """Length of recording that must be encoded on this machine before it can be sent away."""
 
     @property
     def pieces(self) -> int:
@@ -102,10 +107,12 @@ class Planner:
         active: Callable[[Footage], list[Span]] | None,
         cores: int,
         engine_folder: Path,
+        must_encode: Callable[[MediaFacts], Sequence[str]],
     ) -> None:
         """``pending`` is Matching's; ``active`` tells the parts of a recording worth searching, None means all of it.
 
-        ``engine_folder`` is measured to tell the disk needed.
+        ``engine_folder`` is measured to tell the disk needed; ``must_encode`` says why a recording cannot be sent away
+        without being encoded.
         """
         self._store = store
         self._engine = engine
@@ -113,6 +120,7 @@ class Planner:
         self._active = active
         self._cores = cores
         self._engine_folder = engine_folder
+        self._must_encode = must_encode
 
     def plan(
         self,
@@ -247,13 +255,17 @@ class Planner:
         engine = self._engine()
         speed = self._store.jobs.speed(engine.NAME) or FAR_SPEED_GUESS
         at_once = max(1, min(engine.capacity, plan.pieces))
-        expected = START_S + plan.searched_ms / 1000 / speed / at_once if plan.pieces else 0.0
+        encoded = [(f, sum(p.searched_ms for p in pieces)) for f, pieces in plan.segments if self._must_encode(f.facts)]
+        encoding = sum(ms * f.facts.width * f.facts.height / FULL_HD for f, ms in encoded) / 1000 / ENCODING_SPEED
+        expected = START_S + encoding + plan.searched_ms / 1000 / speed / at_once if plan.pieces else 0.0
         sizes = [
             footage.size * piece.searched_ms // max(1, footage.facts.duration_ms)
             for footage, pieces in plan.segments
             for piece in pieces
         ]
-        return replace(plan, expected_s=expected, disk_bytes=max(sizes, default=0))
+        return replace(
+            plan, expected_s=expected, disk_bytes=max(sizes, default=0), encoded_ms=sum(ms for _, ms in encoded)
+        )
 
     def _bytes_per_hour(self, case_id: str) -> float:
         done = self._store.jobs.totals(case_id).get(JobState.SUCCEEDED, (0, 0))[1]

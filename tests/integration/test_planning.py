@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from vidsearch.engine import Capabilities, MediaLimits
 from vidsearch.errors import UsageError
+from vidsearch.media.acceptance import encoding_reasons
 from vidsearch.model import DEFAULT_CASE, BoundingBox, EnrolledFace, FaceDescription
 from vidsearch.planning import FULL_SHARE, Planner
 from vidsearch.search import Search
@@ -42,7 +44,7 @@ def search(store, tmp_path, active):
     def worth_it(footage):
         return active[footage.id]
 
-    planner = Planner(store, lambda: engine, lambda case, limit: [], None, 2, tmp_path)
+    planner = Planner(store, lambda: engine, lambda case, limit: [], None, 2, tmp_path, encoding_reasons)
     made = Search(store, lambda: engine, planner, lambda *_, **__: [], lambda *_: [], lambda *_: None)
     made.far = engine
     made.planner = planner
@@ -108,7 +110,16 @@ def submit(search, actor, store):
 
 @pytest.mark.parametrize(
     ("hours", "size", "count"),
-    [(1, GB, 1), (6, 5 * GB, 1), (6.5, GB, 2), (25, GB, 5), (4, 8 * GB, 2), (4, 30 * GB, 5), (24, 80 * GB, 12), (12, GB, 3)],
+    [
+        (1, GB, 1),
+        (6, 5 * GB, 1),
+        (6.5, GB, 2),
+        (25, GB, 5),
+        (4, 8 * GB, 2),
+        (4, 30 * GB, 5),
+        (24, 80 * GB, 12),
+        (12, GB, 3),
+    ],
 )
 def test_recordings_are_cut_below_both_limits(search, recording, hours, size, count):
     footage = recording(hours=hours, size=size)
@@ -240,3 +251,22 @@ def test_a_recording_searched_before_somebody_was_enrolled_is_to_be_searched_aga
     assert store.jobs.of_recordings(DEFAULT_CASE, *of) == {}
     search.submit(actor, plan(search))
     assert store.jobs.of_recordings(DEFAULT_CASE, *of)[footage.id].lengths_ms == {JobState.QUEUED: HOUR}
+
+
+def test_what_must_be_encoded_first_is_told(search, recording, enrol, store):
+    one, other = recording("k1"), recording("k2")
+    enrol("Ann")
+    facts = json.loads(store._connection.one("SELECT facts FROM footage WHERE id = ?", (one.id,))["facts"])
+    as_is = facts | {"pixel_format": "yuv420p"}
+
+    def become(footage, facts):
+        store._connection.run("UPDATE footage SET facts = ? WHERE id = ?", (json.dumps(facts), footage.id))
+
+    become(one, as_is)
+    become(other, as_is)
+    before = plan(search)
+    become(other, as_is | {"codec": "hevc"})
+    found = plan(search)
+    assert (before.encoded_ms, found.encoded_ms) == (0, HOUR)
+    assert found.expected_s > before.expected_s
+    assert found.disk_bytes == GB

@@ -104,6 +104,8 @@ def _announce(app: App, plan: Plan, yes: bool) -> None:
         f"{duration_text(plan.total_ms)} of video in {plan.recordings} recording{'s' * (plan.recordings != 1)}; "
         f"about {clock_text(plan.expected_s)}, until {done_at:%H:%M}; about {size_text(plan.disk_bytes)} of disk"
     )
+    if plan.encoded_ms:
+        click.echo(f"{duration_text(plan.encoded_ms)} of it must be encoded as H.264 on this machine before it is sent")
     free = shutil.disk_usage(app.settings.data).free
     if plan.disk_bytes > free and not yes:
         raise DiskFull(
