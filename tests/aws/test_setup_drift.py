@@ -11,6 +11,7 @@ import pytest
 
 from tests.aws.site import ACCOUNT, READING, Site, policy_of
 from vidsearch.aws.provision import proof, step
+from vidsearch.aws.provision.key import Key
 from vidsearch.aws.provision.messages import Queue
 from vidsearch.aws.provision.names import OWN_TAG
 from vidsearch.aws.session import Clients
@@ -310,6 +311,22 @@ def test_what_settles_is_waited_for(make_site: Callable[..., Site], monkeypatch:
         stub.add_client_error("create_queue", "QueueDeletedRecently", "wait 60 seconds")
         with pytest.raises(AwsRefused, match="wait 60 seconds"):
             Queue().make(site.aws, site.names)
+
+
+def test_a_new_key_is_waited_for_until_its_name_is_known(make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch):
+    site = make_site(make_key=True)
+    waited: list[float] = []
+    monkeypatch.setattr(step, "sleep", waited.append)
+    arn = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/new"
+    with site.aws.answering("kms") as stub:
+        stub.add_response("list_keys", {"Keys": []})
+        stub.add_response("create_key", {"KeyMetadata": {"KeyId": "new", "Arn": arn}})
+        stub.add_response("create_alias", {})
+        stub.add_client_error("describe_key", "NotFoundException", "Alias is not found")
+        stub.add_response("describe_key", {"KeyMetadata": {"KeyId": "new", "Arn": arn}})
+        Key().make(site.aws, site.names)
+        stub.assert_no_pending_responses()
+    assert len(waited) == 1
 
 
 def test_a_missing_permission_is_named(make_site: Callable[..., Site]):

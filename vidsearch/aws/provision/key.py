@@ -8,7 +8,20 @@ from typing import ClassVar
 
 from vidsearch.aws.provision import policies
 from vidsearch.aws.provision.names import OWN_TAG, UNKNOWN_KEY, Names
-from vidsearch.aws.provision.step import Drift, Json, Resource, Step, act, look, pairs, readable, same, text, unpaired
+from vidsearch.aws.provision.step import (
+    Drift,
+    Json,
+    Resource,
+    Step,
+    act,
+    look,
+    pairs,
+    patiently,
+    readable,
+    same,
+    text,
+    unpaired,
+)
 from vidsearch.aws.session import Clients
 from vidsearch.errors import AwsRefused
 
@@ -55,6 +68,8 @@ class Key(Resource):
         """Make it and give it its alias; the rest is set like a repair."""
         key = self._nameless(aws, names) or self._new(aws, names)
         act("name the key", aws("kms").create_alias, AliasName=names.key_alias, TargetKeyId=key)
+        # Whatever comes next is told the key's ARN, and S3 would take anything for one.
+        patiently("wait for the key", aws("kms").describe_key, KeyId=names.key_alias)
 
     def _new(self, aws: Clients, names: Names) -> str:
         answer = act(

@@ -172,12 +172,13 @@ PATIENCE_S = 75
 
 SETTLING = (
     "NoSuchEntity",
+    "NotFoundException",
     "InvalidParameterValueException",
     "AWS.SimpleQueueService.QueueDeletedRecently",
     "QueueDeletedRecently",
     "OperationAborted",
 )
-"""Answers that a new role, or the name of a queue or bucket deleted a moment ago, can bring for a while."""
+"""Answers that a new role or key, or the name of a queue or bucket deleted a moment ago, can bring for a while."""
 
 sleep = time.sleep
 
