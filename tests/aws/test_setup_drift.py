@@ -313,7 +313,9 @@ def test_what_settles_is_waited_for(make_site: Callable[..., Site], monkeypatch:
             Queue().make(site.aws, site.names)
 
 
-def test_a_new_key_is_waited_for_until_its_name_is_known(make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch):
+def test_a_new_key_is_waited_for_until_its_name_is_known(
+    make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+):
     site = make_site(make_key=True)
     waited: list[float] = []
     monkeypatch.setattr(step, "sleep", waited.append)
@@ -479,6 +481,27 @@ def test_removing_takes_what_was_made_and_only_that(make_site: Callable[..., Sit
     assert site.aws("sqs").get_queue_url(QueueName="foreign-queue")
     assert site.aws("kms").list_aliases()
     site.aws("sqs").delete_queue(QueueUrl=site.aws("sqs").get_queue_url(QueueName="foreign-queue")["QueueUrl"])
+
+
+def test_a_key_is_not_lost_where_removing_it_is_cut_short(make_site: Callable[..., Site]):
+    site = make_site(make_key=True)
+    learnt = Key().learn(site.aws, site.apply())
+
+    def denied(**_: object) -> None:
+        raise AwsDenied("cut short")
+
+    for operation in ("ScheduleKeyDeletion", "DeleteAlias"):
+        site.aws("kms").meta.events.register(f"before-call.kms.{operation}", denied)
+        try:
+            with contextlib.suppress(AwsDenied):
+                Key().destroy(site.aws, site.names)
+        finally:
+            site.aws("kms").meta.events.unregister(f"before-call.kms.{operation}", denied)
+        assert Key().remains(site.aws, site.names)
+    Key().destroy(site.aws, site.names)
+    assert Key().remains(site.aws, site.names) is None
+    described = site.aws("kms").describe_key(KeyId=learnt.key.rpartition("/")[2])
+    assert described["KeyMetadata"]["KeyState"] == "PendingDeletion"
 
 
 def test_removing_leaves_strangers_of_the_same_name(make_site: Callable[..., Site]):

@@ -142,11 +142,11 @@ class Key(Resource):
         return label and f"{label} (gone in {WAIT_DAYS} days, and with it whatever is still encrypted with it)"
 
     def remove(self, aws: Clients, names: Names) -> None:
-        """Give it up, to be gone in a month."""
-        key = self._read(aws, names)["KeyId"]
-        act("take the key's name", aws("kms").delete_alias, AliasName=names.key_alias)
-        give_up = aws("kms").schedule_key_deletion
-        act("give up the key", give_up, KeyId=key, PendingWindowInDays=WAIT_DAYS)
+        """Give it up, to be gone in a month. Its name goes last: a key without one would be paid for and not found."""
+        kms, key = aws("kms"), self._read(aws, names)
+        if key["KeyState"] != "PendingDeletion":
+            act("give up the key", kms.schedule_key_deletion, KeyId=key["KeyId"], PendingWindowInDays=WAIT_DAYS)
+        act("take the key's name", kms.delete_alias, AliasName=names.key_alias)
 
     def resources(self, names: Names) -> dict[str, Json]:
         """Return it for a template."""
