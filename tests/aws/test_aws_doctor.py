@@ -93,6 +93,18 @@ def test_a_queue_that_is_not_subscribed(
     assert "not subscribed" in found[0].detail
 
 
+def test_a_subscription_that_was_ended_does_not_count(
+    lasting_site: Site, settings: Settings, recording: RecordingClients, rekognition: Stubber
+):
+    arn = lasting_site.names.topic_arn
+    ended = {"SubscriptionArn": "Deleted", "Endpoint": lasting_site.names.queue_arn, "Protocol": "sqs"}
+    with recording.answering("sns") as stub:
+        stub.add_response("get_topic_attributes", {"Attributes": {"TopicArn": arn}})
+        stub.add_response("list_subscriptions_by_topic", {"Subscriptions": [ended]})
+        found = bad(examine_aws(settings, recording))
+    assert [finding.what for finding in found] == ["AWS topic"]
+
+
 def test_a_queue_whose_policy_keeps_the_topic_out(
     lasting_site: Site, settings: Settings, recording: RecordingClients, rekognition: Stubber
 ):

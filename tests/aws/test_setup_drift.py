@@ -14,6 +14,7 @@ from vidsearch.aws.provision import proof, step
 from vidsearch.aws.provision.key import Key
 from vidsearch.aws.provision.messages import Queue
 from vidsearch.aws.provision.names import OWN_TAG
+from vidsearch.aws.provision.subscription import Subscription
 from vidsearch.aws.session import Clients
 from vidsearch.errors import AwsDenied, AwsRefused
 
@@ -154,6 +155,22 @@ def test_a_second_run_changes_nothing_with_options(make_site: Callable[..., Site
     site.apply()
     site.apply()
     assert site.aws.changes() == []
+
+
+def test_a_subscription_that_was_ended_is_made_anew(site: Site):
+    ended = {"SubscriptionArn": "Deleted", "Endpoint": site.names.queue_arn, "Protocol": "sqs", "Owner": ACCOUNT}
+    with site.aws.answering("sns") as stub:
+        for _ in range(2):
+            stub.add_response("list_subscriptions_by_topic", {"Subscriptions": [ended]})
+        found = Subscription().check(site.aws, site.names)
+        assert found is not None
+        assert found.absent
+        arn = f"{site.names.topic_arn}:new"
+        stub.add_response("subscribe", {"SubscriptionArn": arn})
+        as_wanted = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": site.names.dead_arn})}
+        stub.add_response("get_subscription_attributes", {"Attributes": as_wanted}, {"SubscriptionArn": arn})
+        Subscription().apply(site.aws, site.names)
+        stub.assert_no_pending_responses()
 
 
 def test_only_what_drifted_is_touched(site: Site):

@@ -138,7 +138,9 @@ def _topic(settings: Settings, clients: Clients) -> Iterator[AwsFinding]:
     arn = settings.aws_topic_arn
     _ask("read the topic", clients("sns").get_topic_attributes, TopicArn=arn)
     queue = _queue_arn(settings, clients)
-    heard = any(item["Endpoint"] == queue for item in _subscriptions(clients, arn))
+    # One that was ended stays in the list for days, with "Deleted" for an ARN.
+    held = (item for item in _subscriptions(clients, arn) if item["SubscriptionArn"].startswith("arn:"))
+    heard = any(item["Endpoint"] == queue for item in held)
     yield AwsFinding(
         "AWS topic",
         heard,

@@ -97,14 +97,18 @@ class Subscription(Step):
 
 
 def _subscriptions(aws: Clients, names: Names) -> Iterator[Mapping[str, str]]:
-    """Yield the topic's subscriptions; none where there is no topic."""
+    """Yield the topic's subscriptions; none where there is no topic.
+
+    Those that were ended stay in the list for days with "Deleted" for an ARN, and those that nobody has confirmed with
+    "PendingConfirmation".
+    """
     more: dict[str, str] = {}
     while True:
         read = aws("sns").list_subscriptions_by_topic
         answer = look("list the topic's subscriptions", read, TopicArn=names.topic_arn, **more)
         if answer is None:
             return
-        yield from answer["Subscriptions"]
+        yield from (one for one in answer["Subscriptions"] if one["SubscriptionArn"].startswith("arn:"))
         if not answer.get("NextToken"):
             return
         more = {"NextToken": answer["NextToken"]}
