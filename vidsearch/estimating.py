@@ -14,7 +14,7 @@ from vidsearch.cuts import Span, merged, padded, without
 from vidsearch.engine import Engine
 from vidsearch.errors import EngineError, UsageError
 from vidsearch.model import ExaminedSpan, Footage, Job, Track
-from vidsearch.planning import Asked, Plan
+from vidsearch.planning import NO_REVISION, Asked, Plan
 from vidsearch.pricing import load_prices
 from vidsearch.settings import MODES, Settings
 from vidsearch.states import OPEN, JobState
@@ -189,7 +189,9 @@ class Estimating:
 
     def _shares(self, case_id: str, asked: Sequence[Asked]) -> list[_Share]:
         """Return the recordings asked about with what is left to do of each."""
-        since = self._store.people.newest_face(case_id, ENGINE)
+        people = self._store.people
+        # Who is enrolled with the search was in no earlier question.
+        since = NO_REVISION if people.unknown_to(case_id, ENGINE) else people.newest_face(case_id, ENGINE)
         done: dict[tuple[int, str], list[Span]] = {}
         for job in self._store.jobs.list(case_id):
             if job.engine == ENGINE and _holds(job, since):
@@ -221,15 +223,10 @@ class Estimating:
         return Need(full, active, again, size, tracks, minutes, rate, photos, searched, **common)
 
     def _photos(self, case_id: str) -> tuple[int, int]:
-        """Return how many usable photos of a case Rekognition has not enrolled, and how many there are."""
-        held = {photo_id for _, photo_id, _ in self._store.people.owners(case_id, ENGINE).values()}
-        usable = [
-            photo.id
-            for person in self._store.people.list(case_id)
-            for photo in self._store.people.photos(person.id)
-            if photo.usable
-        ]
-        return sum(photo_id not in held for photo_id in usable), len(usable)
+        """Return how many photos of a case Rekognition would enrol, and how many it would then hold."""
+        held = len({photo_id for _, photo_id, _ in self._store.people.owners(case_id, ENGINE).values()})
+        new = len(self._store.people.unknown_to(case_id, ENGINE))
+        return new, held + new
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,9 @@ LONG_SHARE = 0.98
 
 STOPPED = (JobState.PAUSED, JobState.FAILED, JobState.CANCELLED)
 
+NO_REVISION = 2**62
+"""Later than every revision of a gallery."""
+
 
 Asked = tuple[Footage, tuple[float, float]]
 """A recording and the period asked for, milliseconds of the recording; it may reach beyond it."""
@@ -154,8 +157,14 @@ class Planner:
 
     def _planned(self, case_id: str, threshold: float, asked: Sequence[Asked]) -> Plan:
         segments, resumed, waiting, unavailable = [], [], [], []
+        engine = self._engine()
+        # Submitting enrols these first, and then no answer so far is one about everybody.
+        grows = not engine.capabilities.analysis and bool(
+            self._store.people.outdated(case_id, engine.NAME, engine.gallery_version)
+        )
         for footage, period in asked:
-            new, stopped, open_ = self._share(footage, period)
+            jobs = self._since(footage, NO_REVISION) if grows else self.jobs(footage)
+            new, stopped, open_ = self._share(footage, period, jobs)
             if (new or stopped) and not Path(footage.path).exists():
                 unavailable.append(footage)
             elif new or stopped:
@@ -214,15 +223,21 @@ class Planner:
         """
         engine = self._engine()
         since = 0 if engine.capabilities.analysis else self._store.people.newest_face(footage.case_id, engine.NAME)
+        return self._since(footage, since)
+
+    def _since(self, footage: Footage, revision: int) -> list[Job]:
+        engine = self._engine()
         return self._store.jobs.for_footage(
-            footage.id, engine.NAME, engine.version, engine.settings_key, since_revision=since
+            footage.id, engine.NAME, engine.version, engine.settings_key, since_revision=revision
         )
 
     # -- parts of a plan -----------------------------------------------------------------------------------------
 
-    def _share(self, footage: Footage, period: tuple[float, float]) -> tuple[list[Segment], list[Job], list[Job]]:
-        """Return a recording's pieces to queue, its jobs to take up again, and those under way."""
-        jobs = [job for job in self.jobs(footage) if job.start_ms < period[1] and job.end_ms > period[0]]
+    def _share(
+        self, footage: Footage, period: tuple[float, float], jobs: Sequence[Job]
+    ) -> tuple[list[Segment], list[Job], list[Job]]:
+        """Return a recording's pieces to queue, its jobs (of ``jobs``) to take up again, and those under way."""
+        jobs = [job for job in jobs if job.start_ms < period[1] and job.end_ms > period[0]]
         stopped = [job for job in jobs if job.state in STOPPED]
         open_ = [job for job in jobs if JobState(job.state) in OPEN]
         pieces = [p for p in self.pieces(footage) if p.start_ms < period[1] and p.end_ms > period[0]]

@@ -73,7 +73,7 @@ class Search:
 
         ``agreed`` is the price that somebody has agreed to, in words, where the engine charges; the audit keeps it.
 
-        Raises UsageError where an engine would be paid for looking for nobody.
+        Raises UsageError where an engine would be paid for looking for nobody, or for more than the plan tells.
         """
         engine = self._engine()
         self._renew(actor, plan.case_id)
@@ -178,8 +178,11 @@ class Search:
         newest = self._store.people.newest_face(case_id, engine.NAME)
         if not newest:
             raise UsageError("nobody is enrolled: add photos of who is looked for with `vidsearch person add`")
+        now = self._planner.again(plan)
+        if engine.capabilities.priced and now.searched_ms > plan.searched_ms:
+            raise UsageError("there is more to search than a moment ago, as somebody was just enrolled: search again")
         self._store.jobs.cancel(self._store.jobs.unasked(case_id, engine.NAME, newest))
-        return self._planner.again(plan), self._store.cases.get(case_id).gallery_revision
+        return now, self._store.cases.get(case_id).gallery_revision
 
     def _stop(
         self, actor: Actor, case_id: str, action: str, job_ids: Sequence[int], do: Callable[[Sequence[int]], object]

@@ -64,13 +64,17 @@ def hour(add_footage) -> Footage:
     return add_footage(duration_ms=HOUR_MS)
 
 
+def no_encoding(_facts):
+    return []
+
+
 def no_engine():
     raise AssertionError("an estimate of a case asks no engine")
 
 
 @pytest.fixture
 def estimating(store, settings, known) -> Estimating:
-    planner = Planner(store, no_engine, lambda *_: [], None, 1, settings.local_engine)
+    planner = Planner(store, no_engine, lambda *_: [], None, 1, settings.local_engine, no_encoding)
     return Estimating(store, settings, planner.wanted, known.found, no_engine)
 
 
@@ -170,6 +174,18 @@ def test_what_rekognition_has_searched_is_not_paid_again_until_somebody_is_added
     assert minutes(estimating.of_case(DEFAULT_CASE).way("full")) == (60, 60)
 
 
+def test_who_is_enrolled_with_the_search_was_in_no_question_before(store, estimating, hour):
+    enrol(store, "rekognition")
+    job(store, hour, "full", 0, HOUR_MS, JobState.SUCCEEDED, revision=1)
+    assert minutes(estimating.of_case(DEFAULT_CASE).way("full")) == (0, 0)
+    enrol(store, "local", "Bea")
+    assert minutes(estimating.of_case(DEFAULT_CASE).way("full")) == (60, 60)
+    (photo,) = [photo for one in store.people.list(DEFAULT_CASE) for photo in store.people.photos(one.id)][1:]
+    store.people.refuse(photo, "rekognition", "1", "too_small", "too small")
+    given = estimating.of_case(DEFAULT_CASE)
+    assert (minutes(given.way("full")), given.need.photos) == ((0, 0), 0)
+
+
 def test_what_is_with_amazon_already_is_paid_for_and_what_failed_is_not(store, estimating, hour):
     job(store, hour, "full", 0, 600_000, JobState.FAILED)
     job(store, hour, "full", 600_000, 1_800_000, JobState.SEARCHING)
@@ -204,7 +220,7 @@ def test_without_models_what_the_store_knows_is_taken(store, settings, hour):
         store.tracks.set_spans(claimed, [ExaminedSpan(0, HOUR_MS, SpanOutcome.EXAMINED)])
     for state in (JobState.COLLECTING, JobState.SUCCEEDED):
         claimed = store.jobs.move(claimed, state, owner="w1")
-    planner = Planner(store, no_engine, lambda *_: [], None, 1, settings.local_engine)
+    planner = Planner(store, no_engine, lambda *_: [], None, 1, settings.local_engine, no_encoding)
     given = Estimating(store, settings, planner.wanted, missing, no_engine).of_case(DEFAULT_CASE)
     assert given.need.tracks == 2
     assert given.way("active").now.exact
@@ -233,7 +249,7 @@ def test_the_size_of_footage_is_the_cases_own(store, estimating, hour):
 
 def test_a_region_that_is_set_up_is_taken(store, settings, known, hour):
     settings = replace(settings, aws_region="eu-west-1")
-    planner = Planner(store, no_engine, lambda *_: [], None, 1, settings.local_engine)
+    planner = Planner(store, no_engine, lambda *_: [], None, 1, settings.local_engine, no_encoding)
     estimating = Estimating(store, settings, planner.wanted, known.found, no_engine)
     assert estimating.of_case(DEFAULT_CASE).prices.region == "eu-west-1"
     assert estimating.of_case(DEFAULT_CASE, region="us-east-1").prices.region == "us-east-1"
@@ -268,7 +284,7 @@ class TracksEngine:
 
 
 def for_search(store, settings, known, engine) -> Estimating:
-    planner = Planner(store, no_engine, lambda *_: [], None, 1, settings.local_engine)
+    planner = Planner(store, no_engine, lambda *_: [], None, 1, settings.local_engine, no_encoding)
     return Estimating(store, settings, planner.wanted, known.found, lambda: engine)
 
 

@@ -160,8 +160,36 @@ def test_a_new_face_must_be_searched_for_and_a_forgotten_one_not(search, recordi
         store.people.remove(ann.id)
         store.cases.bump_revision(DEFAULT_CASE)
     assert plan(search).pieces == 0
-    enrol("Carol", engine="another")
-    assert plan(search).pieces == 0, "it is another engine's face"
+
+
+def test_who_will_be_enrolled_with_the_search_is_in_the_plan_that_is_paid_for(search, recording, enrol, actor, store):
+    recording()
+    enrol("Ann")
+    submit(search, actor, store)
+    enrol("Bob", engine="local")
+    agreed = plan(search)
+    assert agreed.searched_ms == HOUR
+
+    def renew(actor, case_id):
+        (photo,) = store.people.outdated(case_id, "far", "1")
+        with store.atomic():
+            face = FaceDescription(BoundingBox(0, 0, 1, 1), 99.0, 100, 50.0, 1.0)
+            store.people.renew_face(photo, EnrolledFace("far-Bob", "far", "1", face))
+            store.cases.bump_revision(case_id)
+
+    search._renew = renew
+    assert len(search.submit(actor, agreed)) == 1
+
+
+def test_more_than_was_agreed_to_is_not_queued(search, recording, enrol, actor, store):
+    recording()
+    enrol("Ann")
+    submit(search, actor, store)
+    agreed = plan(search)
+    enrol("Bob")
+    with pytest.raises(UsageError, match="search again"):
+        search.submit(actor, agreed)
+    assert store.jobs.counts(DEFAULT_CASE) == {JobState.SUCCEEDED: 1}
 
 
 def test_what_waits_to_ask_about_an_older_gallery_is_dropped(search, recording, enrol, actor, store):

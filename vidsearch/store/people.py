@@ -143,6 +143,14 @@ class People:
         )
         return [_photo(row) for row in rows]
 
+    def unknown_to(self, case_id: str, engine: str) -> builtins.list[int]:
+        """Return the photos whose face some engine holds, and of which this one was never asked, whatever its version.
+
+        Those that it has refused are left out.
+        """
+        rows = self._db.all(self._db.queries["photos_unknown_to_engine"], {"case_id": case_id, "engine": engine})
+        return [row["id"] for row in rows]
+
     def refuse(self, photo: Photo, engine: str, version: str, outcome: str, reason: str) -> None:
         """Keep why a version of an engine does not take a photo that another engine took."""
         self._db.run(

@@ -23,6 +23,14 @@ AND NOT EXISTS (SELECT 1 FROM photo_refusals AS refused
                 WHERE refused.photo_id = photos.id AND refused.engine = :engine AND refused.engine_version = :version)
 ORDER BY photos.id;
 
+-- photos_unknown_to_engine: the photos of a case whose face some engine holds, but neither holds nor refuses this engine
+SELECT photos.id FROM photos
+WHERE photos.case_id = :case_id
+AND EXISTS (SELECT 1 FROM enrolled_faces WHERE photo_id = photos.id)
+AND NOT EXISTS (SELECT 1 FROM enrolled_faces WHERE photo_id = photos.id AND engine = :engine)
+AND NOT EXISTS (SELECT 1 FROM photo_refusals WHERE photo_id = photos.id AND engine = :engine)
+ORDER BY photos.id;
+
 -- photo_by_id: one photo of a case with the face held for it
 SELECT photos.*, face.face_id, face.engine, face.engine_version, face.left, face.top, face.width AS face_width,
        face.height AS face_height
