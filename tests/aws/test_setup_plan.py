@@ -61,6 +61,7 @@ def run(*words: str) -> Any:
         ({"make_key": True, "key": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/x"}, "only one"),
         ({"key": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/x"}, "same region"),
         ({"key": "x"}, "whole ARN"),
+        ({"key": f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/x"}, "no policy can name an alias"),
         ({"role": "x"}, "whole ARN"),
         ({"tags": (("aws:x", "y"),)}, "--tags"),
     ],

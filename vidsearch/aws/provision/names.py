@@ -75,6 +75,8 @@ class Options:
                 raise UsageError(f"{option} {arn!r}: give the whole ARN, arn:aws:{service}:…")
         if self.key and self.key.split(":")[3] != self.region:
             raise UsageError(f"--kms-key {self.key}: the key must be in the same region, {self.region}")
+        if self.key and not self.key.split(":", 5)[5].startswith("key/"):
+            raise UsageError(f"--kms-key {self.key}: give the key's own ARN, …:key/…; no policy can name an alias")
         if any(key.startswith("aws:") or key == OWN_TAG for key, _ in self.tags):
             raise UsageError(f"--tags: keys that begin with 'aws:' and '{OWN_TAG}' are taken")
 
