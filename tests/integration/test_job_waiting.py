@@ -161,6 +161,17 @@ def test_a_job_stopped_by_somebody_while_it_waits_is_let_go(store, make, tmp_pat
     assert worker.waits_for is None
 
 
+def test_a_job_stopped_while_it_is_sent_is_not_begun(store, make, tmp_path):
+    class Stopped(FarEngine):
+        def upload(self, request, token):
+            store.jobs.cancel(store.jobs.open_ids("default"))
+
+    engine = Stopped(tmp_path / "e")
+    make(engine).run(never)
+    assert engine.starts == []
+    assert counts(store) == {JobState.CANCELLED: COUNT}
+
+
 def test_only_the_active_parts_are_asked_about(store, make, tmp_path, footage):
     asked = {}
     engine = FarEngine(tmp_path / "e")

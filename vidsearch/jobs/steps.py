@@ -46,9 +46,11 @@ def prepare(work: Work, job: Job) -> Job:
 
 
 def upload(work: Work, job: Job) -> Job:
-    """``uploading``: send the source to where the engine reads it, and have it begin. Raises EngineBusy."""
+    """``uploading``: send the source to where the engine reads it, and have it begin. Raises EngineBusy, LeaseLost."""
     request = _request(work, job)
     work.engine.upload(request, job.token)
+    # Sending takes hours: what somebody stopped meanwhile must not be begun, which may cost money.
+    work.store.jobs.hold(job, owner=work.owner)
     run_ref = work.engine.start(request, job.token)
     return work.move(job, JobState.SEARCHING, run_ref=run_ref)
 
