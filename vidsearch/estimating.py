@@ -162,10 +162,8 @@ class Estimating:
         spans: dict[int, list[Span]] = {}
         for footage, pieces in plan.segments:
             spans.setdefault(footage.id, []).extend((piece.start_ms, piece.end_ms) for piece in pieces)
-        for job in [*plan.resumed, *plan.waiting]:
-            # What has a reference is with Amazon already.
-            if job.run_ref is None:
-                spans.setdefault(job.footage_id, []).append((job.start_ms, job.end_ms))
+        for job in plan.unpaid:
+            spans.setdefault(job.footage_id, []).append((job.start_ms, job.end_ms))
         asked = {footage.id: _within(footage, period) for footage, period in plan.asked}
         shares = [
             _Share(footage, asked[footage.id], dict.fromkeys(MODES, merged(spans.get(footage.id, []))))

@@ -88,10 +88,16 @@ class Plan:
         return new + sum(job.end_ms - job.start_ms for job in [*self.resumed, *self.waiting])
 
     @property
+    def unpaid(self) -> list[Job]:
+        """The jobs that an engine will be asked about anew: not sent yet, or ended without an answer we have."""
+        again = (JobState.FAILED, JobState.CANCELLED)
+        return [job for job in [*self.resumed, *self.waiting] if job.run_ref is None or job.state in again]
+
+    @property
     def searched_ms(self) -> int:
         """Length that an engine looks at, of what is not with it yet: what an engine that charges charges for."""
         new = sum(piece.searched_ms for _, pieces in self.segments for piece in pieces)
-        return new + sum(job.end_ms - job.start_ms for job in [*self.resumed, *self.waiting] if job.run_ref is None)
+        return new + sum(job.end_ms - job.start_ms for job in self.unpaid)
 
     @property
     def recordings(self) -> int:

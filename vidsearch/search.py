@@ -80,8 +80,7 @@ class Search:
         plan, revision = self._current(plan)
         jobs = self._store.jobs
         with self._store.atomic():
-            # No worker of today takes them: the engine was updated, or its settings changed, since they were queued.
-            jobs.cancel(jobs.outdated(plan.case_id, engine.NAME, engine.version, engine.settings_key))
+            jobs.cancel(self._nobodys(plan.case_id))
             for footage in plan.unavailable:
                 self._store.footage.set_missing(footage.id, True)
             for footage, pieces in plan.segments:
@@ -99,8 +98,7 @@ class Search:
                         revision,
                     )
             paused = [job.id for job in plan.resumed if job.state == JobState.PAUSED]
-            # What an engine far away has begun under a token must be found again, or it would be paid for twice.
-            jobs.resume(paused, same_attempt=not engine.capabilities.reads_in_place)
+            self._go_on(paused)
             jobs.retry([job.id for job in plan.resumed if job.state != JobState.PAUSED])
             self._store.audit.record(
                 actor,
@@ -164,7 +162,7 @@ class Search:
 
     def resume(self, actor: Actor, case_id: str, job_ids: Sequence[int]) -> None:
         """Queue paused jobs again."""
-        self._stop(actor, case_id, "job.resume", job_ids, self._store.jobs.resume)
+        self._stop(actor, case_id, "job.resume", job_ids, self._go_on)
 
     def _current(self, plan: Plan) -> tuple[Plan, int]:
         """Return the plan as it is for the gallery as it is now, and the revision its new jobs ask about.
@@ -183,6 +181,22 @@ class Search:
             raise UsageError("there is more to search than a moment ago, as somebody was just enrolled: search again")
         self._store.jobs.cancel(self._store.jobs.unasked(case_id, engine.NAME, newest))
         return now, self._store.cases.get(case_id).gallery_revision
+
+    def _nobodys(self, case_id: str) -> list[int]:
+        """Return open jobs that no worker of today takes: the engine was updated, or its settings changed, since then.
+
+        What an engine far away works on is paid for: whoever searches with the settings of then collects it.
+        """
+        engine, jobs = self._engine(), self._store.jobs
+        left = jobs.outdated(case_id, engine.NAME, engine.version, engine.settings_key)
+        if engine.capabilities.reads_in_place:
+            return left
+        paid = {job_id for job_id in jobs.with_runs(left) if jobs.get(job_id).engine_version == engine.version}
+        return [job_id for job_id in left if job_id not in paid]
+
+    def _go_on(self, job_ids: Sequence[int]) -> None:
+        # What an engine far away has begun under a token must be found again, or it would be paid for twice.
+        self._store.jobs.resume(job_ids, same_attempt=not self._engine().capabilities.reads_in_place)
 
     def _stop(
         self, actor: Actor, case_id: str, action: str, job_ids: Sequence[int], do: Callable[[Sequence[int]], object]

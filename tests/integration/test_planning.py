@@ -247,6 +247,47 @@ def test_what_was_stopped_before_it_was_sent_keeps_its_token(search, recording, 
     assert (store.jobs.get(ids[0]).token, store.jobs.get(ids[0]).attempt) == (before.token, 1)
 
 
+def test_what_was_paused_goes_on_under_its_token_however_it_is_resumed(search, recording, enrol, actor, store):
+    recording()
+    enrol("Ann")
+    ids = search.submit(actor, plan(search))
+    before = store.jobs.get(ids[0])
+    search.pause(actor, DEFAULT_CASE, ids)
+    search.resume(actor, DEFAULT_CASE, ids)
+    assert (store.jobs.get(ids[0]).token, store.jobs.get(ids[0]).state) == (before.token, JobState.QUEUED)
+
+
+def begin(store):
+    job = store.jobs.claim("w", 60_000, "far")
+    job = store.jobs.move(job, JobState.UPLOADING, owner="w")
+    return store.jobs.move(job, JobState.SEARCHING, owner="w", run_ref="r")
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
+def test_what_must_be_asked_again_is_counted_again(search, recording, enrol, actor, store, state):
+    recording()
+    enrol("Ann")
+    search.submit(actor, plan(search))
+    store.jobs.move(begin(store), state, owner="w")
+    found = plan(search)
+    assert (len(found.resumed), found.searched_ms) == (1, HOUR)
+
+
+def test_what_is_paid_for_is_not_cancelled_by_a_search_of_another_kind(search, recording, enrol, actor, store):
+    recording("k1")
+    recording("k2")
+    enrol("Ann")
+    search.submit(actor, plan(search))
+    paid = begin(store)
+    search.far.settings_key = "active"
+    search.submit(actor, plan(search))
+    states = {job.settings_key + str(job.id == paid.id): job.state for job in store.jobs.list(DEFAULT_CASE)}
+    assert states == {"fullTrue": "searching", "fullFalse": "cancelled", "activeFalse": "queued"}
+    search.far.version = "2"
+    search.submit(actor, plan(search))
+    assert store.jobs.get(paid.id).state == JobState.CANCELLED, "nobody collects what an earlier version found"
+
+
 def test_what_amazon_works_on_is_not_paused(search, recording, enrol, actor, store):
     recording()
     enrol("Ann")
