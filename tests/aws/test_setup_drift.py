@@ -382,6 +382,10 @@ def test_a_bucket_of_yours_gets_nothing_but_expiry(make_site: Callable[..., Site
     given = make_site(bucket=mine, prefix=site.names.prefix)
     given.apply()
     assert {call for call in given.aws.changes() if call[0] == "s3"} == {("s3", "PutBucketLifecycleConfiguration")}
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=mine)["Rules"]
+    for rule in (one for one in rules if "Expiration" in one and one["ID"] != "old"):
+        # It may keep versions, and footage that was deleted is to go from there too.
+        assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
     given.remove()
     rules = s3.get_bucket_lifecycle_configuration(Bucket=mine)["Rules"]
     assert [rule["ID"] for rule in rules] == ["old"]

@@ -132,7 +132,7 @@ def _holds(aws: Clients, names: Names, limit: int | None = None) -> tuple[int, i
 
 @dataclass(frozen=True)
 class GivenBucket(Step):
-    """A bucket of yours. It must be in the right place; nothing of it is changed but two rules for our own objects."""
+    """A bucket of yours. It must be in the right place; nothing of it is changed but the expiry of our own objects."""
 
     title: ClassVar[str] = "your bucket"
 

@@ -27,8 +27,8 @@ class Lifecycle(Step):
     def rules(self, names: Names) -> list[dict[str, Any]]:
         """Return our rules."""
         return [
-            self._rule(names, "footage", names.footage, Expiration={"Days": names.options.upload_days}),
-            self._rule(names, "results", names.results, Expiration={"Days": RESULT_DAYS}),
+            self._rule(names, "footage", names.footage, **_gone_after(names.options.upload_days)),
+            self._rule(names, "results", names.results, **_gone_after(RESULT_DAYS)),
             self._rule(
                 names,
                 "unfinished",
@@ -99,10 +99,16 @@ class Lifecycle(Step):
             new: dict[str, Any] = {"Id": rule["ID"], "Status": "Enabled", "Prefix": rule["Filter"]["Prefix"]}
             if "Expiration" in rule:
                 new["ExpirationInDays"] = rule["Expiration"]["Days"]
+                new["NoncurrentVersionExpiration"] = rule["NoncurrentVersionExpiration"]
             else:
                 new["AbortIncompleteMultipartUpload"] = rule["AbortIncompleteMultipartUpload"]
             rules.append(new)
         return {"Bucket": {"Properties": {"LifecycleConfiguration": {"Rules": rules}}}}
+
+
+def _gone_after(days: int) -> dict[str, Any]:
+    """Return what removes an object for good, also from a bucket that keeps versions of what was deleted."""
+    return {"Expiration": {"Days": days}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
 
 
 def _filtered(rule: dict[str, Any]) -> dict[str, Any]:
