@@ -222,6 +222,35 @@ def test_encryption_with_a_key_reaches_bucket_topic_queues_and_policies(make_sit
     assert learnt.key.startswith("arn:aws:kms:eu-west-1:")
 
 
+def test_a_queue_gets_a_key_after_its_other_encryption_ended(make_site: Callable[..., Site]):
+    site = make_site(make_key=True)
+    learnt = site.apply()
+    dead = Queue(dead=True)
+    wanted = dead.attributes(learnt).items()
+    found = {name: value if isinstance(value, str) else step.text(value) for name, value in wanted}
+    del found["KmsMasterKeyId"]
+    with site.aws.answering("sqs") as stub:
+        url = {"QueueUrl": "https://sqs/dead"}
+        stub.add_response("get_queue_url", url)
+        stub.add_response("get_queue_url", url)
+        stub.add_response("get_queue_attributes", {"Attributes": {**found, "SqsManagedSseEnabled": "true"}})
+        stub.add_response("set_queue_attributes", {}, {**url, "Attributes": {"SqsManagedSseEnabled": "false"}})
+        stub.add_response("set_queue_attributes", {}, {**url, "Attributes": {**found, "KmsMasterKeyId": learnt.key}})
+        dead.repair(site.aws, learnt)
+        stub.assert_no_pending_responses()
+
+
+def test_a_queue_that_is_not_known_everywhere_yet_has_nothing_to_repair(make_site: Callable[..., Site]):
+    site = make_site()
+    with site.aws.answering("sqs") as stub:
+        stub.add_client_error("get_queue_url", "AWS.SimpleQueueService.NonExistentQueue", "does not exist")
+        stub.add_response("create_queue", {"QueueUrl": "https://x"})
+        for _ in range(2):
+            stub.add_client_error("get_queue_url", "AWS.SimpleQueueService.NonExistentQueue", "does not exist")
+        Queue().apply(site.aws, site.names)
+        stub.assert_no_pending_responses()
+
+
 def test_giving_up_the_key_is_repaired_too(make_site: Callable[..., Site]):
     site = make_site(make_key=True)
     site.apply()

@@ -191,6 +191,8 @@ class Queue(Resource):
     def differences(self, aws: Clients, names: Names) -> list[str]:
         """Compare the attributes."""
         url = self.url(aws, names)
+        if url is None:
+            return []  # just made with everything set, and not known everywhere yet
         answer = act("read the queue", aws("sqs").get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
         found = answer.get("Attributes", {})
         wanted = self.attributes(names)
@@ -200,9 +202,10 @@ class Queue(Resource):
     def repair(self, aws: Clients, names: Names) -> None:
         """Set all attributes: they are one call."""
         put, url = aws("sqs").set_queue_attributes, self.url(aws, names)
-        if not names.key and "KmsMasterKeyId" in self.differences(aws, names):
+        if "KmsMasterKeyId" in self.differences(aws, names):
             # SQS takes one way of encrypting at a time, so the one goes before the other comes.
-            act("take the key from the queue", put, QueueUrl=url, Attributes={"KmsMasterKeyId": ""})
+            other = {"SqsManagedSseEnabled": "false"} if names.key else {"KmsMasterKeyId": ""}
+            act("end the queue's other encryption", put, QueueUrl=url, Attributes=other)
         act(f"set up the queue {self.name(names)}", put, QueueUrl=url, Attributes=self._as_text(names))
 
     def remove(self, aws: Clients, names: Names) -> None:
