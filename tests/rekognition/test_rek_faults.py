@@ -80,6 +80,18 @@ def test_a_later_attempt_finds_the_job_whose_answer_was_lost(
     assert starts().count(True) == 1
 
 
+def test_two_attempts_at_the_same_are_both_told_and_paid_for_once(
+    engine: RekognitionEngine, open_engine: Open, work: RunRequest, starts: Starts
+) -> None:
+    other = open_engine()
+    engine.start(work, "t1")
+    other.start(work, "t2")
+    assert finish(engine, "t1")["t1"].error is None
+    assert finish(other, "t2")["t2"].error is None
+    assert starts() == [True]
+    assert found(engine, "t1") == found(other, "t2")
+
+
 def test_a_new_face_makes_it_another_question(
     engine: RekognitionEngine, work: RunRequest, starts: Starts, pixels: np.ndarray
 ) -> None:

@@ -92,11 +92,31 @@ def started(runs: Runs, work: RunRequest, token: str, **values: object) -> None:
     runs.change(token, **{"state": "started", "job_id": "j1", "started_ms": now_ms(), **values})
 
 
-def test_a_job_that_goes_on_is_taken_over(runs: Runs, work: RunRequest) -> None:
+def test_a_job_that_goes_on_is_shared_with_whoever_waits_for_it(runs: Runs, work: RunRequest) -> None:
     started(runs, work, "t1")
     again = runs.ensure(work, "t2", 0)
     assert (again.state, again.job_id) == ("started", "j1")
+    assert runs.get("t1").state == "started"
+    runs.ensure(replace(work, footage_key="other"), "t3", 0)
+    assert runs.take_slot("t3", "{}", 2) is not None, "it takes up one slot"
+
+
+def test_a_start_that_is_not_known_has_one_owner(runs: Runs, work: RunRequest) -> None:
+    runs.ensure(work, "t1", 0)
+    runs.take_slot("t1", '{"first": 1}', 5)
+    assert runs.ensure(work, "t2", 0).request == '{"first": 1}'
     assert runs.find("t1") is None
+
+
+def test_a_process_that_was_stalled_undoes_nothing(runs: Runs, work: RunRequest) -> None:
+    started(runs, work, "t1")
+    stale = runs.take_slot("t1", '{"second": 2}', 5)
+    assert stale is not None
+    assert (stale.state, stale.job_id) == ("started", "j1")
+    runs.back("t1", "sent")
+    assert runs.started("t1", "j2").job_id == "j1"
+    runs.change("t1", state="done", outcome="SUCCEEDED")
+    assert runs.started("t1", "j1").state == "done"
 
 
 def test_results_that_are_there_are_taken_over_and_stay_where_they_were(runs: Runs, work: RunRequest) -> None:

@@ -18,6 +18,8 @@ from vidsearch.errors import EngineRefused, UnknownRecord
 NEW, CUT, SENT, STARTING, STARTED, DONE = "new", "cut", "sent", "starting", "started", "done"
 """States of a run, in order. ``starting``: StartFaceSearch was or will be called, and its answer is not known."""
 
+_NOT_STARTED = f"state NOT IN ('{STARTED}', '{DONE}')"
+
 SUCCEEDED, FAILED, SKIPPED = "SUCCEEDED", "FAILED", "SKIPPED"
 """Outcomes of a run that is done."""
 
@@ -113,12 +115,7 @@ class Runs:
 
     def change(self, token: str, **values: Any) -> Run:
         """Change columns of a run and return it as it is then. Raises UnknownRecord where it was taken away."""
-        columns = ", ".join(f"{name} = ?" for name in values)
-        with self._database.changing() as db:
-            db.execute(
-                f"UPDATE runs SET {columns}, touched_ms = ? WHERE token = ?", (*values.values(), now_ms(), token)
-            )
-        return self.get(token)
+        return self._change(token, "", values)
 
     def note_cut(self, token: str, cut: Cut) -> Run:
         """Keep what was cut."""
@@ -126,8 +123,16 @@ class Runs:
         return self.change(token, state=CUT, source=str(cut.path), made=int(cut.made), stretches=stretches)
 
     def back(self, token: str, state: str) -> Run:
-        """Bring a run whose start was refused back to an earlier state; its request will be written anew."""
-        return self.change(token, state=state, request=None, asked_ms=None)
+        """Bring a run whose start was refused back to an earlier state; its request will be written anew.
+
+        One that another process has started meanwhile stays so.
+        """
+        return self._change(token, f"AND {_NOT_STARTED}", {"state": state, "request": None, "asked_ms": None})
+
+    def started(self, token: str, job_id: str) -> Run:
+        """Note the job that Amazon made of a run, once."""
+        values = {"state": STARTED, "job_id": job_id, "started_ms": now_ms()}
+        return self._change(token, f"AND {_NOT_STARTED}", values)
 
     def cleaned(self, token: str) -> None:
         """Note that the copies of a run are gone."""
@@ -142,18 +147,21 @@ class Runs:
     # -- slots ---------------------------------------------------------------------------------------------------
 
     def take_slot(self, token: str, request: str, most: int) -> Run | None:
-        """Write down the request that is about to be sent, once and for all; None where ``most`` jobs are open."""
+        """Write down the request that is about to be sent, once and for all; None where ``most`` jobs are open.
+
+        A run that another process has started meanwhile is returned as it is.
+        """
         now = now_ms()
         with self._database.changing() as db:
             taken = db.execute(
-                "SELECT count(*) FROM runs WHERE token <> ? AND (state = ? OR (state = ? AND touched_ms > ?))",
+                "SELECT count(DISTINCT coalesce(job_id, token)) FROM runs WHERE token <> ? AND (state = ? OR (state = ? AND touched_ms > ?))",
                 (token, STARTED, STARTING, now - FORGOTTEN_MS),
             ).fetchone()[0]
             if taken >= most:
                 return None
             db.execute(
                 "UPDATE runs SET state = ?, request = coalesce(request, ?), asked_ms = coalesce(asked_ms, ?), "
-                "touched_ms = ? WHERE token = ?",
+                f"touched_ms = ? WHERE token = ? AND {_NOT_STARTED}",
                 (STARTING, request, now, now, token),
             )
         return self.get(token)
@@ -204,6 +212,15 @@ class Runs:
         with self._database.reading() as db:
             return {row[0] for row in db.execute("SELECT name FROM runs WHERE cleaned = 0")}
 
+    def _change(self, token: str, only: str, values: dict[str, Any]) -> Run:
+        columns = ", ".join(f"{name} = ?" for name in values)
+        with self._database.changing() as db:
+            db.execute(
+                f"UPDATE runs SET {columns}, touched_ms = ? WHERE token = ? {only}",
+                (*values.values(), now_ms(), token),
+            )
+        return self.get(token)
+
     def _select(self, where: str, words: tuple[Any, ...] = ()) -> list[Run]:
         with self._database.reading() as db:
             rows = db.execute(f"SELECT * FROM runs WHERE {where} ORDER BY touched_ms", words).fetchall()
@@ -213,7 +230,8 @@ class Runs:
 def _take_over(db: sqlite3.Connection, work: str, token: str, changed_ms: int) -> bool:
     """Give an earlier attempt's run to this one. False where there is none, or it cannot be used.
 
-    One that is done is copied: its own attempt may still be read. What is not done has one owner.
+    A job of Amazon's is shared: whoever made the earlier attempt may still wait for it, or read it. What has not become
+    a job has one owner.
     """
     now = now_ms()
     row = db.execute(
@@ -224,7 +242,7 @@ def _take_over(db: sqlite3.Connection, work: str, token: str, changed_ms: int) -
     ).fetchone()
     if row is None:
         return False
-    if row["state"] == DONE:
+    if row["state"] in (STARTED, DONE):
         columns = {**dict(row), "token": token, "touched_ms": now, "acknowledged": 0, "cancelled": 0}
         db.execute(
             f"INSERT INTO runs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", [*columns.values()]

@@ -160,6 +160,8 @@ class Sending:
         taken = self._runs.take_slot(token, json.dumps(self._request(run)), self._bounds.max_jobs)
         if taken is None:
             raise EngineBusy(f"{self._bounds.max_jobs} searches are running at Amazon already, as many as are allowed")
+        if taken.state in (states.STARTED, states.DONE):
+            return taken
         try:
             job_id = self._calls.start_face_search(json.loads(taken.request or "{}"))
         except EngineUnavailable:
@@ -171,7 +173,7 @@ class Sending:
         except AwsError as exc:
             raise self._refused(taken, exc) from exc
         self._database.set_fact(f"role/{self._resources.role_arn}", "known")
-        return self._runs.change(token, state=states.STARTED, job_id=job_id, started_ms=now_ms())
+        return self._runs.started(token, job_id)
 
     def share(self, token: str) -> float | None:
         """Return how much of cutting and uploading is done, 0 to 1, or None where neither is going on."""
