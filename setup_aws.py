@@ -203,18 +203,18 @@ def _destroy(clients: Clients, options: Options, folder: Path, *, force: bool, y
     who = walk.caller(clients, options)
     names = Names.of(options, who.account)
     removed = walk.removable(clients, names)
-    gone = [words for _, words in removed]
+    gone = [one.words for one in removed]
     if not removed:
         raise AwsRefused(f"nothing in {names.region} carries the prefix {names.prefix}: nothing to remove")
     if not force:
-        walk.refuse_losses(removed, clients, names)
+        walk.refuse_losses(removed, clients)
     if not as_json:
         click.echo(f"{names.region}, account {names.account}: this is removed")
         for words in gone:
             click.echo(f"  {words}")
     if not yes:
         click.confirm("\nRemove it?", abort=True, err=True)
-    walk.remove(removed, clients, names, lambda words: None if as_json else click.echo(f"  {words} …"))
+    walk.remove(removed, clients, lambda words: None if as_json else click.echo(f"  {words} …"))
     files = [str(path) for path in record.clear(folder, names)]
     if as_json:
         click.echo(json.dumps({"removed": gone, "files": files}, indent=2))

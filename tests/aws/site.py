@@ -87,9 +87,9 @@ class Site:
         """Remove what is ours and return it in words."""
         removed = walk.removable(self.aws, self.names)
         if not force:
-            walk.refuse_losses(removed, self.aws, self.names)
-        walk.remove(removed, self.aws, self.names, lambda words: None)
-        return [words for _, words in removed]
+            walk.refuse_losses(removed, self.aws)
+        walk.remove(removed, self.aws, lambda words: None)
+        return [one.words for one in removed]
 
     @property
     def queue_url(self) -> str:

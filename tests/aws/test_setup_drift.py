@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.aws.site import ACCOUNT, READING, Site, policy_of
-from vidsearch.aws.provision import proof, step
+from vidsearch.aws.provision import policies, proof, step
 from vidsearch.aws.provision.key import Key
 from vidsearch.aws.provision.messages import Queue
 from vidsearch.aws.provision.names import OWN_TAG
@@ -338,7 +338,7 @@ def test_a_bucket_of_somebody_else_is_refused(make_site: Callable[..., Site]):
     site = make_site(bucket="not-ours")
     with site.aws.answering("s3") as stub:
         stub.add_client_error("head_bucket", "403", "Forbidden", 403)
-        with pytest.raises(AwsRefused, match="belongs to another account"):
+        with pytest.raises(AwsDenied, match="belongs to another account"):
             site.apply()
 
 
@@ -531,6 +531,47 @@ def test_removing_takes_what_was_made_and_only_that(make_site: Callable[..., Sit
     assert site.aws("sqs").get_queue_url(QueueName="foreign-queue")
     assert site.aws("kms").list_aliases()
     site.aws("sqs").delete_queue(QueueUrl=site.aws("sqs").get_queue_url(QueueName="foreign-queue")["QueueUrl"])
+
+
+def test_what_was_made_before_something_of_yours_took_its_place_goes_too(make_site: Callable[..., Site]):
+    before = make_site(make_key=True)
+    before.apply()
+    prefix = before.names.prefix
+    s3, mine = before.aws("s3"), f"mine-{prefix}"
+    s3.create_bucket(Bucket=mine, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    role = f"arn:aws:iam::{ACCOUNT}:role/mine-{prefix}"
+    service = trust("rekognition.amazonaws.com")
+    before.aws("iam").create_role(RoleName=f"mine-{prefix}", AssumeRolePolicyDocument=service)
+    before.aws("iam").put_role_policy(RoleName=f"mine-{prefix}", PolicyName="x", PolicyDocument=everything())
+    made = before.aws("kms").create_key(Policy=json.dumps(policies.key(before.names)))["KeyMetadata"]["Arn"]
+    after = make_site(prefix=prefix, bucket=mine, role=role, key=made)
+    after.apply()
+    gone = " ".join(after.remove())
+    assert f"bucket {before.names.bucket}" in gone
+    assert f"role {prefix}-rekognition" in gone
+    assert f"KMS key alias/{prefix}" in gone
+    assert before.remove() == []
+    assert s3.head_bucket(Bucket=mine)
+    assert before.aws("iam").get_role(RoleName=f"mine-{prefix}")
+    assert before.aws("kms").describe_key(KeyId=made.rpartition("/")[2])["KeyMetadata"]["Enabled"]
+
+
+def test_who_may_not_look_at_a_bucket_of_before_can_still_remove(make_site: Callable[..., Site]):
+    site = make_site()
+    s3, mine = site.aws("s3"), f"mine-{site.names.prefix}"
+    s3.create_bucket(Bucket=mine, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    given = make_site(prefix=site.names.prefix, bucket=mine)
+    given.apply()
+
+    def deny(params: dict[str, Any], **_: object) -> None:
+        if params["url_path"] == f"/{site.names.bucket}":
+            raise AwsDenied("not yours to look at")
+
+    s3.meta.events.register("before-call.s3.HeadBucket", deny)
+    try:
+        assert given.remove()
+    finally:
+        s3.meta.events.unregister("before-call.s3.HeadBucket", deny)
 
 
 def test_a_key_is_not_lost_where_removing_it_is_cut_short(make_site: Callable[..., Site]):

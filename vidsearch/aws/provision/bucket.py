@@ -18,11 +18,11 @@ def owned(names: Names) -> dict[str, str]:
 
 
 def region_of_bucket(aws: Clients, names: Names) -> str | None:
-    """Return the bucket's region, or None where it does not exist. Raises AwsRefused where it is somebody else's."""
+    """Return the bucket's region, or None where it does not exist. Raises AwsDenied where it is somebody else's."""
     try:
         answer = look(f"look at the bucket {names.bucket}", aws("s3").head_bucket, **owned(names))
     except AwsDenied as exc:
-        raise AwsRefused(
+        raise AwsDenied(
             f"bucket {names.bucket} belongs to another account, or s3:ListBucket on it is missing: "
             f"{'name a bucket of yours with --bucket' if names.options.bucket else 'choose another --prefix'}"
         ) from exc

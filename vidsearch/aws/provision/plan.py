@@ -41,6 +41,11 @@ def plan(options: Options) -> Plan:
     return tuple(steps)
 
 
+def made_here(options: Options) -> Options:
+    """Return the options with which everything is made and nothing of yours is used, as an earlier run may have had."""
+    return replace(options, bucket="", role="", key="", make_key=True)
+
+
 def everything(options: Options) -> Plan:
-    """Return the steps of all that may ever have been made under this prefix, for removing it."""
+    """Return the steps of all that may ever have been made with these things of yours, for removing it."""
     return plan(replace(options, make_key=not options.key, function=True, attach_to=""))

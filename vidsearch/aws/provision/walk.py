@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import boto3
 
 from vidsearch.aws.provision.names import Names, Options
-from vidsearch.aws.provision.plan import Plan, everything, plan
+from vidsearch.aws.provision.plan import Plan, everything, made_here, plan
 from vidsearch.aws.provision.regions import require_stored_video
 from vidsearch.aws.provision.step import Drift, Step, act
 from vidsearch.aws.session import Clients
@@ -76,32 +76,47 @@ def apply(steps: Plan, aws: Clients, names: Names, tell: Callable[[Step, Drift],
     return names
 
 
-def removable(aws: Clients, names: Names) -> list[tuple[Step, str]]:
-    """Return what of ours is there, in the order in which it can go, with words for it."""
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Something of ours that is there."""
+
+    step: Step
+    names: Names
+    words: str
+
+
+def removable(aws: Clients, names: Names) -> list[Removal]:
+    """Return what of ours is there, in the order in which it can go.
+
+    That is also what was made before something of yours took its place.
+    """
     chosen = plan(names.options)
+    now = everything(names.options)
+    made = Names.of(made_here(names.options), names.account)
+    before = [step for step in everything(made.options) if step not in now]
     found = []
-    for step in reversed(everything(names.options)):
+    for step, named in [*((step, names) for step in reversed(now)), *((step, made) for step in reversed(before))]:
         try:
-            words = step.remains(aws, names)
+            words = step.remains(aws, named)
         except AwsDenied:
             # Whoever was never allowed to make a thing has none of it to remove.
             if step in chosen:
                 raise
             continue
         if words:
-            found.append((step, words))
+            found.append(Removal(step, named, words))
     return found
 
 
-def refuse_losses(removed: list[tuple[Step, str]], aws: Clients, names: Names) -> None:
+def refuse_losses(removed: list[Removal], aws: Clients) -> None:
     """Raise AwsRefused where removing loses more than what was made here."""
-    losses = [lost for step, _ in removed if (lost := step.in_the_way(aws, names))]
+    losses = [lost for one in removed if (lost := one.step.in_the_way(aws, one.names))]
     if losses:
         raise AwsRefused(f"{'; '.join(losses)}: with --force they are lost for good, and nothing was removed yet")
 
 
-def remove(removed: list[tuple[Step, str]], aws: Clients, names: Names, tell: Callable[[str], None]) -> None:
+def remove(removed: list[Removal], aws: Clients, tell: Callable[[str], None]) -> None:
     """Remove it all, last made first."""
-    for step, words in removed:
-        tell(words)
-        step.destroy(aws, names)
+    for one in removed:
+        tell(one.words)
+        one.step.destroy(aws, one.names)
