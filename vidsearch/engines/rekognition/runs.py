@@ -154,7 +154,8 @@ class Runs:
         now = now_ms()
         with self._database.changing() as db:
             taken = db.execute(
-                "SELECT count(DISTINCT coalesce(job_id, token)) FROM runs WHERE token <> ? AND (state = ? OR (state = ? AND touched_ms > ?))",
+                "SELECT count(DISTINCT coalesce(job_id, token)) FROM runs "
+                "WHERE token <> ? AND (state = ? OR (state = ? AND touched_ms > ?))",
                 (token, STARTED, STARTING, now - FORGOTTEN_MS),
             ).fetchone()[0]
             if taken >= most:
