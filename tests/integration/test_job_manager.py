@@ -134,6 +134,19 @@ def test_it_waits_for_jobs_of_others(store, make):
     assert [event.old for event in store.jobs.events(theirs.id)].count("preparing") == 2
 
 
+def test_word_of_a_job_that_another_worker_took_over_is_left_to_it(store, make, tmp_path):
+    class Taken(ScriptedEngine):
+        def completions(self, wait_s):
+            store._connection.run("UPDATE jobs SET lease_owner = 'elsewhere:1:2:3' WHERE start_ms = 0")
+            return super().completions(wait_s)
+
+    engine = Taken(tmp_path / "engine", broken=[0])
+    (job,) = [job for job in store.jobs.list("default") if job.start_ms == 0]
+    make(engine).run(lambda: states(store).get(JobState.SUCCEEDED) == COUNT - 1)
+    assert store.jobs.get(job.id).state == JobState.SEARCHING
+    assert f"run-{job.token}" not in engine.acknowledged
+
+
 def test_a_worker_goes_on_until_stopped(store, footage, make):
     stop = threading.Event()
     worker = make()

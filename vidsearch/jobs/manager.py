@@ -247,8 +247,9 @@ class JobManager:
             return self._settle(completion)
         del self._running[job.id]
         if completion.error is not None:
-            self._attempt(steps.fail, job, completion.error)
-            self._acknowledge(completion)
+            # Where another worker has taken the job over, the word is that worker's to hear.
+            if self._attempt(steps.fail, job, completion.error):
+                self._acknowledge(completion)
             return True
         moved = self._attempt(steps.found, job)
         if moved:
