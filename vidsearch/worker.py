@@ -82,7 +82,7 @@ class Worker:
         if not self._at_end:
             if self._is_last(job):
                 self._match_recording(job)
-        elif not self._store.jobs.open_ids(job.case_id):
+        elif not self._store.jobs.open_ids(job.case_id, like=job):
             for footage in self._pending(job.case_id):
                 self._tell(self._match(footage))
 

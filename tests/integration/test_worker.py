@@ -16,15 +16,22 @@ from vidsearch.store import Store
 from vidsearch.worker import Worker
 
 
-def make(store: Store, match: Callable[[Footage], list], hash_pending: Callable = lambda stop: None) -> Worker:
+def make(
+    store: Store,
+    match: Callable[[Footage], list],
+    hash_pending: Callable = lambda stop: None,
+    *,
+    at_end: bool = False,
+    pending: Callable[[str], list[Footage]] = lambda case_id: [],
+) -> Worker:
     return Worker(
         store,
         lambda **hooks: SimpleNamespace(**hooks, run_forever=lambda stop: stop.wait(5)),
         match,
-        lambda case_id: [],
+        pending,
         hash_pending,
         engine_name="e",
-        at_end=False,
+        at_end=at_end,
         on_event=None,
         on_found=None,
     )
@@ -63,6 +70,19 @@ def test_a_recording_is_matched_after_its_last_job_whoever_does_it(store, add_fo
     end(store, workers[0], jobs[2], JobState.SUCCEEDED)
     end(store, workers[1], jobs[3], last)
     assert done[-1] == (4 if last is JobState.SUCCEEDED else 3)
+
+
+@pytest.mark.parametrize("other", [("local", "1", "s"), ("e", "0", "s"), ("e", "1", "t")])
+def test_what_is_matched_at_the_end_does_not_wait_for_jobs_of_another_kind(store, add_footage, other) -> None:
+    footage = add_footage()
+    done: list[int] = []
+    by = make(store, lambda one: done.append(one.id) or [], at_end=True, pending=lambda case_id: [footage])
+    jobs = claimed(store, footage, 2)
+    store.jobs.create(footage, *other, 0, 1000, "tester")
+    end(store, by, jobs[0], JobState.SUCCEEDED)
+    assert done == []
+    end(store, by, jobs[1], JobState.SUCCEEDED)
+    assert done == [footage.id]
 
 
 def test_hashing_goes_on_after_trouble_with_the_database(store, monkeypatch) -> None:

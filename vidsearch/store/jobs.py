@@ -338,9 +338,16 @@ class Jobs:
         )
         return [row["error"] for row in rows]
 
-    def open_ids(self, case_id: str) -> builtins.list[int]:
-        """Return the jobs of a case that go on without anybody doing anything."""
-        rows = self._db.all(f"SELECT id FROM jobs WHERE case_id = ? AND {_OPEN_SQL} ORDER BY id", (case_id,))
+    def open_ids(self, case_id: str, like: Job | None = None) -> builtins.list[int]:
+        """Return the jobs of a case that go on without anybody doing anything.
+
+        With ``like``, only those that a worker who does that one does too: its engine, version and settings.
+        """
+        only, words = "", [case_id]
+        if like is not None:
+            only = "AND engine = ? AND engine_version = ? AND settings_key = ?"
+            words += [like.engine, like.engine_version, like.settings_key]
+        rows = self._db.all(f"SELECT id FROM jobs WHERE case_id = ? AND {_OPEN_SQL} {only} ORDER BY id", words)
         return [row["id"] for row in rows]
 
     def any_open(
