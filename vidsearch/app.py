@@ -86,7 +86,8 @@ class App:
     @cached_property
     def renewal(self) -> Renewal:
         """Enrol again after an update of the engine."""
-        return Renewal(self.store, self.engine, pictures.load_picture, self.settings.photos, self.forgetting.sweep)
+        sweep = self.forgetting.try_to_sweep
+        return Renewal(self.store, self.engine, pictures.load_picture, self.settings.photos, sweep)
 
     @cached_property
     def submission(self) -> Submission:

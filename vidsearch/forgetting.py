@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,8 @@ from pathlib import Path
 from vidsearch.engine import Engine
 from vidsearch.errors import EngineError, EngineUnavailable
 from vidsearch.store import Store
+
+log = logging.getLogger(__name__)
 
 SETTLED_S = 3600.0
 """What nobody owns after this long was left by a crash; before, it may be about to be recorded."""
@@ -61,6 +64,13 @@ class Forgetting:
         if troubles:
             raise troubles[0]
 
+    def try_to_sweep(self) -> None:
+        """Sweep as far as possible now: that Amazon cannot be reached must keep nobody from searching here."""
+        try:
+            self.sweep()
+        except EngineError as exc:
+            log.warning("not everything that was forgotten is gone yet; it is tried again: %s", exc)
+
     def _forget(self, engine: Engine, footage: list[str], clips_gone: bool) -> None:
         for case_id, face_id in self._store.forgotten.faces(engine.NAME):
             # Enrolled again since it was listed: the store holds it, so the engine must keep it.
@@ -91,7 +101,7 @@ class Forgetting:
             settled = time.time() - original.stat().st_mtime > SETTLED_S
             if settled and not self._store.people.photo_by_sha256(None, original.name):
                 original.unlink(missing_ok=True)
-        self.sweep()
+        self.try_to_sweep()
 
     def _forget_left_over(self, engine: Engine) -> None:
         for case in self._store.cases.list():

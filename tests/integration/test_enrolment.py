@@ -7,8 +7,8 @@ from PIL import Image
 
 from vidsearch.app import open_app
 from vidsearch.enrolment import clean_name, photos_to_import
-from vidsearch.errors import DiskFull, ModelMissing, UnknownRecord, UsageError
-from vidsearch.model import DEFAULT_CASE, Actor
+from vidsearch.errors import AwsNotSetUp, DiskFull, ModelMissing, UnknownRecord, UsageError
+from vidsearch.model import DEFAULT_CASE, Actor, BoundingBox, EnrolledFace, FaceDescription
 from vidsearch.settings import load_settings
 
 ME = Actor("tester")
@@ -96,6 +96,20 @@ def test_a_crash_between_store_and_engine_is_swept_up(app, astronaut):
     assert len(app.engine().faces(DEFAULT_CASE)) == 1
     app.forgetting.sweep()
     assert app.engine().faces(DEFAULT_CASE) == []
+
+
+def test_what_amazon_cannot_forget_now_keeps_nobody_from_searching_here(app, caplog):
+    face = FaceDescription(BoundingBox(0, 0, 1, 1), 99.0, 100, 50.0, 1.0)
+    with app.store.atomic():
+        person = app.store.people.add(DEFAULT_CASE, "Eileen")
+        held = EnrolledFace("far-face", "rekognition", "1", face)
+        given = {"name": "a.jpg", "sha256": "0" * 64, "width": 1, "height": 1, "outcome": "enrolled", "reason": ""}
+        app.store.people.add_photo(person, **given, enrolled=held)
+    with pytest.raises(AwsNotSetUp):
+        app.enrolment.forget_person(ME, DEFAULT_CASE, person.id)
+    app.worker()
+    assert "forgotten" in caplog.text
+    assert app.store.forgotten.faces("rekognition") == [(DEFAULT_CASE, "far-face")], "it is tried again"
 
 
 def test_a_face_is_one_person_only(app, astronaut):
