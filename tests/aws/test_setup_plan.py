@@ -309,6 +309,15 @@ def test_choices_come_back(tmp_path: Path):
     assert record.choices(tmp_path) == {}
 
 
+def test_settings_of_another_set_up_stay(tmp_path: Path):
+    # As a template's output is saved: without the choices of this script.
+    other = record.settings(Names.of(Options("eu-west-1", prefix="other"), ACCOUNT), URL)
+    record.write(tmp_path / "aws.toml", record.settings_text(other))
+    assert record.clear(tmp_path, Names.of(Options("eu-west-1", prefix="cctv"), ACCOUNT)) == []
+    assert record.clear(tmp_path, Names.of(Options("eu-west-1", prefix="other"), ACCOUNT)) == [tmp_path / "aws.toml"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["not toml [", 'region = 7\nprefix = "x"\n', 'unknown = "x"\n'])
 def test_choices_that_cannot_be_read_say_what_to_do(tmp_path: Path, text: str):
     (tmp_path / record.CHOICES_FILE).write_text(text, encoding="utf-8")

@@ -109,10 +109,21 @@ def options(before: dict[str, Any], given: dict[str, Any]) -> Options:
 
 def clear(data: Path, names: Names) -> list[Path]:
     """Delete the files of this set-up, and return which were there; the acknowledgement of the terms stays."""
-    before = choices(data)
-    if before and (before.get("prefix"), before.get("region")) != (names.prefix, names.region):
-        return []
-    there = [path for path in (data / AWS_FILE, data / CHOICES_FILE) if path.exists()]
-    for path in there:
-        path.unlink()
-    return there
+    chosen, written = choices(data), _settings_in(data)
+    removed = []
+    for path, said in (
+        (data / AWS_FILE, (written.get("aws_prefix"), written.get("aws_region"))),
+        (data / CHOICES_FILE, (chosen.get("prefix"), chosen.get("region"))),
+    ):
+        if said == (names.prefix, names.region):
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _settings_in(data: Path) -> dict[str, Any]:
+    """Return what aws.toml says; nothing where it is not there, or not as we or a template would write it."""
+    try:
+        return tomllib.loads((data / AWS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
