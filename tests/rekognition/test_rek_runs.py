@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,6 +177,13 @@ def test_of_several_processes_one_asks_about_a_late_job(runs: Runs, work: RunReq
 
 
 # -- the file --------------------------------------------------------------------------------------------------------
+
+
+def test_threads_that_ended_leave_no_connection(database: Database) -> None:
+    for _ in range(10):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: database.set_fact(str(number), "x"), range(16)))
+    assert len(database._open) <= 1 + 2 * 4
 
 
 def test_two_folders_have_different_words(tmp_path: Path) -> None:
