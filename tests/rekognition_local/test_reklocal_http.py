@@ -99,7 +99,11 @@ def test_web_pages_of_others_cannot_ask(aws: AwsPlace) -> None:
     """A page that makes a browser call 127.0.0.1 under its own name, or without JSON's content type, gets nothing."""
     assert ask(aws, "GET", "/calls", headers={"Host": "evil.example:80"})[0] == 403
     assert ask(aws, "POST", "/faults", {}, {"Host": "evil.example"})[0] == 403
-    assert ask(aws, "POST", "/faults", {}, {"Content-Type": "text/plain"})[0] == 403
+    form = "application/x-www-form-urlencoded"
+    for kind in ("text/plain", form, f"{form};charset=UTF-8", "multipart/form-data; boundary=x"):
+        assert ask(aws, "POST", "/faults", {}, {"Content-Type": kind})[0] == 403
+    assert ask(aws, "POST", "/faults", {}, {"Origin": "https://evil.example"})[0] == 403
+    assert ask(aws, "GET", "/calls", headers={"Origin": "null"})[0] == 403
     assert ask(aws, "DELETE", "/calls", headers={"Host": "evil.example"})[0] == 404
     assert ask(aws, "GET", "/calls", headers={"Host": "localhost:1"})[0] == 200
 

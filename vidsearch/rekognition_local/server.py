@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 MAX_BODY = 16 << 20
 """Of a request. A picture of 5 MB takes 7 as base64; CompareFaces has two."""
 
+FORM = "application/x-www-form-urlencoded"
+
 
 class LocalRekognition:
     """The server. Made running; use it in a ``with`` statement, or close it."""
@@ -232,14 +234,17 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _is_local(self) -> bool:
-        """Return whether the caller knows this server by a name of this machine: web pages elsewhere do not."""
+        """Return whether no web page asks: those know this server by another name, or the browser tells of them."""
+        if "Origin" in self.headers:
+            return False
         name = self.headers.get("Host", "").rsplit(":", 1)[0].strip("[]")
         try:
             require_loopback(name)
         except UsageError:
             return False
-        # Only a POST of plain text is sent by browsers without asking first; a DELETE they ask about, and get no leave.
-        return self.command != "POST" or self.headers.get("Content-Type", "").startswith("application/")
+        # What forms send, browsers of old send without telling of the page; about the rest they ask, and get no leave.
+        kind = self.headers.get("Content-Type", "")
+        return self.command != "POST" or (kind.startswith("application/") and not kind.startswith(FORM))
 
     def _send(self, status: int, answer: Mapping[str, Any]) -> None:
         body = json.dumps(answer, default=plain).encode()
