@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from tests.aws_stack import AwsPlace
 from vidsearch.errors import UsageError
-from vidsearch.rekognition_local.faults import Faults
+from vidsearch.rekognition_local.faults import FaultPlan, Faults
+from vidsearch.rekognition_local.refusals import ORDERED, Refusal
 
 
 @pytest.fixture
@@ -58,6 +59,19 @@ def test_every_nth_call_is_throttled(aws: AwsPlace, once: Any) -> None:
     assert outcomes(lambda: once.list_faces(CollectionId="nobody"), 3) == ["ResourceNotFoundException"] * 3
     aws.server.plan.replace(Faults(throttle_every=1, throttle_with="ThrottlingException"))
     assert outcomes(once.list_collections, 1) == ["ThrottlingException"]
+
+
+@pytest.mark.parametrize("code", sorted(ORDERED))
+def test_an_ordered_error_keeps_nothing_of_the_call_before(code: str) -> None:
+    plan = FaultPlan(Faults(throttle_every=1, throttle_with=code))
+    raised = []
+    for _ in range(2):
+        with pytest.raises(Refusal) as caught:
+            plan.before("ListFaces")
+        assert caught.value.code == code
+        assert (caught.value.status == 500) == (code == "InternalServerError")
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
 
 
 def test_boto3_gets_over_it(aws: AwsPlace) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsearch.errors import UsageError
-from vidsearch.rekognition_local.refusals import ORDINARY, Refusal
+from vidsearch.rekognition_local.refusals import ORDERED, Refusal, internal, ordered
 
 ALL = "*"
 """Stands for every operation where operations are named."""
@@ -114,7 +114,7 @@ def _fits(name: str, value: Any, default: Any) -> bool:
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(value, bool) and isinstance(default, bool)
     if isinstance(default, str):
-        return isinstance(value, str) and (name not in _CODES or value in ORDINARY)
+        return isinstance(value, str) and (name not in _CODES or value in ORDERED)
     whole = int if isinstance(default, int) else (int, float)
     return isinstance(value, whole) and value >= 0
 
@@ -151,15 +151,15 @@ class FaultPlan:
         """Raise the Refusal that an operation meets before it is looked at."""
         faults = self.faults
         if self._hits("error", operation, _of(faults.error_every, operation)):
-            raise ORDINARY["InternalServerError"]
+            raise internal()
         if self._hits("throttle", operation, _of(faults.throttle_every, operation)):
-            raise ORDINARY[faults.throttle_with]
+            raise ordered(faults.throttle_with)
 
     def deny_start(self) -> None:
         """Raise the Refusal of the first starts."""
         faults = self.faults
         if faults.deny_starts and self._turn("deny") <= faults.deny_starts:
-            raise ORDINARY[faults.deny_with]
+            raise ordered(faults.deny_with)
 
     def after(self, operation: str) -> None:
         """Raise LostAnswer where an answer is to be lost."""

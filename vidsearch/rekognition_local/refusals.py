@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from vidsearch.errors import VidsearchError
 
 NO_OBJECT = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
@@ -48,17 +50,16 @@ def internal() -> Refusal:
     return Refusal("InternalServerError", "Internal server error", status=500)
 
 
-ORDINARY = {
-    "ThrottlingException": Refusal("ThrottlingException", "Slow down; sudden increase in rate of requests."),
-    "ProvisionedThroughputExceededException": Refusal(
-        "ProvisionedThroughputExceededException", "Provisioned Rate exceeded."
-    ),
-    "AccessDeniedException": Refusal(
-        "AccessDeniedException", "User is not authorized to perform the action, or the role cannot be assumed"
-    ),
-    "InvalidParameterException": Refusal(
-        "InvalidParameterException", "Unable to assume the role of the notification channel"
-    ),
-    "InternalServerError": Refusal("InternalServerError", "Internal server error", status=500),
+ORDERED: Final = {
+    "ThrottlingException": "Slow down; sudden increase in rate of requests.",
+    "ProvisionedThroughputExceededException": "Provisioned Rate exceeded.",
+    "AccessDeniedException": "User is not authorized to perform the action, or the role cannot be assumed",
+    "InvalidParameterException": "Unable to assume the role of the notification channel",
+    "InternalServerError": "Internal server error",
 }
-"""Errors that faults are told with, by code."""
+"""Code -> message of the errors that faults can be told with."""
+
+
+def ordered(code: str) -> Refusal:
+    """Return the answer that a fault orders. One of its own each time: an exception keeps where it was raised."""
+    return internal() if code == "InternalServerError" else Refusal(code, ORDERED[code])
