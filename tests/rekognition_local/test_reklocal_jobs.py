@@ -210,6 +210,9 @@ def test_a_video_that_is_too_long_fails(aws: AwsPlace, collection: str, astronau
     answer = finished(aws, aws.upload(path, "long.mp4"), collection)
     assert answer["JobStatus"] == "FAILED"
     assert "duration" in answer["StatusMessage"]
+    for most, status in ((10.0, "SUCCEEDED"), (2.5, "FAILED")):  # what holds is what is ordered now
+        aws.server.plan.replace(Faults(max_video_s=most))
+        assert finished(aws, aws.upload(path, "long.mp4"), collection)["JobStatus"] == status
 
 
 @pytest.mark.usefixtures("known")

@@ -91,7 +91,9 @@ class Analysis:
         if known is not None:
             if known["facts"] is None:
                 raise JobFailed(known["message"])
-            return Content(known["sha256"], MediaFacts(**json.loads(known["facts"])))
+            facts = MediaFacts(**json.loads(known["facts"]))
+            self._refuse_long(facts)
+            return Content(known["sha256"], facts)
         path = self._folder / f"{job['id']}.video"
         try:
             return self._analysed(job, path)
@@ -101,13 +103,19 @@ class Analysis:
     def _analysed(self, job: sqlite3.Row, path: Path) -> Content:
         sha = self._fetch(job, path)
         try:
-            facts = _accepted(path, self._plan.faults.max_video_s)
+            facts = _accepted(path)
         except JobFailed as exc:
             self._note(job, sha, None, str(exc))
             raise
+        self._refuse_long(facts)
         self._run(sha, path, facts)
         self._note(job, sha, facts, None)
         return Content(sha, facts)
+
+    def _refuse_long(self, facts: MediaFacts) -> None:
+        """Raise JobFailed for a video longer than is taken now: another time it may be more."""
+        if facts.duration_ms > 1000 * self._plan.faults.max_video_s:
+            raise JobFailed(TOO_LONG)
 
     def _fetch(self, job: sqlite3.Row, path: Path) -> str:
         """Copy the object to a file and return its SHA-256."""
@@ -160,7 +168,7 @@ class Analysis:
             )
 
 
-def _accepted(path: Path, most_s: float) -> MediaFacts:
+def _accepted(path: Path) -> MediaFacts:
     """Return what a video is, where it is one that is taken. Raises JobFailed."""
     try:
         facts = probe(path)
@@ -168,6 +176,4 @@ def _accepted(path: Path, most_s: float) -> MediaFacts:
         raise JobFailed(UNSUPPORTED) from exc
     if facts.codec != "h264" or facts.container not in ("mp4", "mov"):
         raise JobFailed(UNSUPPORTED)
-    if facts.duration_ms > 1000 * most_s:
-        raise JobFailed(TOO_LONG)
     return facts
