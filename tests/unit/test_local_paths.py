@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from vidsearch.engines.local.database import SCHEMA_VERSION, Database
@@ -46,6 +48,27 @@ def vectors(tmp_path: Path) -> Iterator[Vectors]:
     database = Database(tmp_path / "engine.db")
     yield Vectors(database, "v")
     database.close()
+
+
+def test_threads_that_are_gone_leave_no_file_open(tmp_path: Path) -> None:
+    def look() -> None:
+        with database.reading() as db:
+            assert db.execute("SELECT count(*) FROM pieces").fetchone()[0] == 0
+
+    def files() -> int:
+        return sum("engine.db" in one.path for one in psutil.Process().open_files())
+
+    database = Database(tmp_path / "engine.db")
+    look()
+    before = files()
+    for _ in range(10):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    assert files() <= 2 * before
+    look()
+    database.close()
+    assert files() == 0
 
 
 def test_sightings_are_packed_into_twelve_bytes_each() -> None:

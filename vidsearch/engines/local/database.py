@@ -79,7 +79,7 @@ class Database:
         """Open the file, making it where it is new. Raises a StoreError where it cannot be used."""
         self._path = path
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._open: dict[threading.Thread, sqlite3.Connection] = {}
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,9 +134,9 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
-            for connection in self._all:
+            for connection in self._open.values():
                 connection.close()
-            self._all.clear()
+            self._open.clear()
 
     def _connection(self) -> sqlite3.Connection:
         held: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -144,7 +144,10 @@ class Database:
             return held
         db = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
         with self._lock:
-            self._all.append(db)
+            # Whoever asks in a thread for each question would otherwise run out of files.
+            for thread in [thread for thread in self._open if not thread.is_alive()]:
+                self._open.pop(thread).close()
+            self._open[threading.current_thread()] = db
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
