@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -198,6 +200,18 @@ class Collections:
             rows = db.execute("SELECT face_id FROM faces WHERE gallery = ? AND created_ms > ?", (gallery, since))
             return {row[0] for row in rows}
 
+    def left_pictures(self, gallery: str, older_than_s: float) -> set[str]:
+        """Return the faces of which only a picture is here, kept so long ago: a crash came before they were indexed."""
+        before = time.time() - older_than_s
+        with self._database.reading() as db:
+            noted = {row[0] for row in db.execute("SELECT face_id FROM faces WHERE gallery = ?", (gallery,))}
+        left = set()
+        for path in self._file(gallery, "any").parent.glob("*"):
+            with suppress(FileNotFoundError):  # somebody is enrolled at this moment
+                if path.stem not in noted and path.stat().st_mtime <= before:
+                    left.add(path.stem)
+        return left
+
     def changed_ms(self, collection: str) -> int:
         """Return when the last face was enrolled into a collection, or 0."""
         with self._database.reading() as db:
@@ -210,7 +224,8 @@ class Collections:
         for collection in self.all(gallery):
             self._forget_in(collection, wanted)
         for face_id in wanted:
-            self._file(gallery, face_id).unlink(missing_ok=True)
+            for suffix in (".jpg", ".part"):
+                self._file(gallery, face_id).with_suffix(suffix).unlink(missing_ok=True)
         self._drop_empty(gallery)
         self._database.forget_log()
 

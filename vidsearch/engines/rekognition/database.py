@@ -96,7 +96,7 @@ CREATE TABLE seen (                   -- tracks of which Amazon was sent the bes
     gallery TEXT NOT NULL,
     track TEXT NOT NULL,
     footage TEXT NOT NULL,
-    aws_id TEXT NOT NULL,             -- Amazon's FaceId; empty where it saw no face
+    aws_id TEXT NOT NULL,             -- Amazon's FaceId; empty where it saw no face, ? until it has answered
     at_ms INTEGER NOT NULL,
     UNIQUE (gallery, track)
 );

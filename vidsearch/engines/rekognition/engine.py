@@ -154,8 +154,9 @@ class RekognitionEngine(Engine):
 
     def forget(self, gallery: str, face_ids: Sequence[str]) -> None:
         """Remove faces at Amazon and here for good."""
-        self._galleries.forget(gallery, face_ids)
+        # First what is only here: the gallery's part ends with emptying the log of the file.
         self.seen_faces.forget_faces(gallery, face_ids)
+        self._galleries.forget(gallery, face_ids)
 
     def faces(self, gallery: str, *, older_than_s: float = 0.0) -> list[str]:
         """Return the ids of the faces of a gallery that were enrolled so long ago."""
@@ -183,7 +184,8 @@ class RekognitionEngine(Engine):
         return self._collections.held(gallery)
 
     def purge_footage(self, footage_key: str) -> None:
-        """Remove every face of a recording from the collections of faces seen."""
+        """Remove what was uploaded of a recording, and its faces from the collections of faces seen."""
+        self._sending.purge(footage_key)
         self.seen_faces.purge(footage_key)
 
     # -- galleries of another model, and lost ones ---------------------------------------------------------------
@@ -203,8 +205,10 @@ class RekognitionEngine(Engine):
     def restore(self, gallery: str) -> int:
         """Make the collection of a gallery again from the kept pictures, and return how many faces it has.
 
-        For a collection deleted behind our back. Faces keep their ids: nothing has to be searched again.
+        For a collection deleted behind our back. Faces keep their ids: nothing has to be searched again. Where the
+        collection of faces seen was deleted too, they are sent again with the next search by the track.
         """
+        self.seen_faces.restore(gallery)
         return self._collections.restore(gallery)
 
     # -- footage -------------------------------------------------------------------------------------------------

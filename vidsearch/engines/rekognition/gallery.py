@@ -75,7 +75,8 @@ class Galleries:
         """
         young = self._collections.young(gallery, older_than_s) if older_than_s > 0 else set()
         listed = [face_of(face) for name in self._collections.all(gallery) for face in self._calls.list_faces(name)]
-        return sorted({known[0] for known in listed if known is not None} - young)
+        left = self._collections.left_pictures(gallery, older_than_s)
+        return sorted(({known[0] for known in listed if known is not None} | left) - young)
 
     def search_probe(self, gallery: str, picture: Picture, face: int | None, threshold: float) -> list[ProbeMatch]:
         """Return the enrolled faces that resemble a face of a picture. Raises NoFaceFound, SeveralFaces."""

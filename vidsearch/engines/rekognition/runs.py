@@ -134,10 +134,13 @@ class Runs:
         values = {"state": STARTED, "job_id": job_id, "started_ms": now_ms()}
         return self._change(token, f"AND {_NOT_STARTED}", values)
 
-    def cleaned(self, token: str) -> None:
-        """Note that the copies of a run are gone."""
+    def cleaned(self, token: str, *, kept: bool) -> None:
+        """Note that the copies of a run are gone; ``kept``: all but the one in the bucket, which is to stay."""
         with self._database.changing() as db:
-            db.execute("UPDATE runs SET cleaned = 1 WHERE token = ?", (token,))
+            db.execute(
+                "UPDATE runs SET cleaned = 1, object_key = CASE WHEN ? THEN object_key END WHERE token = ?",
+                (kept, token),
+            )
 
     def remove(self, token: str) -> None:
         """Forget a run."""
@@ -207,6 +210,10 @@ class Runs:
             "OR (state IN ('new', 'cut', 'sent') AND touched_ms < ?)",
             (now_ms() - ABANDONED_MS,),
         )
+
+    def of_footage(self, footage: str) -> list[Run]:
+        """Return the runs of a recording, whatever became of them."""
+        return self._select("footage = ?", (footage,))
 
     def names_in_use(self) -> set[str]:
         """Return the names of cuts that may still be needed."""

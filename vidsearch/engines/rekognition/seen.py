@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,6 +17,11 @@ from vidsearch.errors import AwsNotFound
 
 AT_ONCE = 8
 """Faces on their way to Amazon at once: a call takes some 200 ms, and its quota allows 5 to 50 a second."""
+
+PENDING = "?"
+"""Stands for Amazon's id of a face that is being indexed: a crash may leave it there unknown to us."""
+
+_HELD = f"aws_id NOT IN ('', '{PENDING}')"
 
 _TRACK = re.compile(r"t-([0-9a-f]{8,64})")
 
@@ -69,7 +74,9 @@ class Seen:
     def known(self, gallery: str, footage: str) -> set[str]:
         """Return the tracks of a recording that were indexed, or that Amazon saw no face in."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT track FROM seen WHERE gallery = ? AND footage = ?", (gallery, footage))
+            rows = db.execute(
+                "SELECT track FROM seen WHERE gallery = ? AND footage = ? AND aws_id <> ?", (gallery, footage, PENDING)
+            )
             return {row[0] for row in rows}
 
     # -- indexing ------------------------------------------------------------------------------------------------
@@ -79,6 +86,11 @@ class Seen:
         if not faces:
             return
         collection = self._collection(gallery)
+        with self._database.changing() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO seen (gallery, track, footage, aws_id, at_ms) VALUES (?, ?, ?, ?, ?)",
+                [(gallery, face.track_id, face.footage, PENDING, now_ms()) for face in faces],
+            )
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="seen") as pool:
             for _ in pool.map(lambda face: self._index_one(gallery, collection, face), faces):
                 pass
@@ -90,10 +102,15 @@ class Seen:
             records = answer.get("FaceRecords") or []
             aws_id = str(records[0]["Face"]["FaceId"]) if records else ""
         with self._database.changing() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO seen (gallery, track, footage, aws_id, at_ms) VALUES (?, ?, ?, ?, ?)",
-                (gallery, face.track_id, face.footage, aws_id, now_ms()),
-            )
+            # Under a new number: more is seen now.
+            wanted = db.execute("DELETE FROM seen WHERE gallery = ? AND track = ?", (gallery, face.track_id)).rowcount
+            if wanted:
+                db.execute(
+                    "INSERT INTO seen (gallery, track, footage, aws_id, at_ms) VALUES (?, ?, ?, ?, ?)",
+                    (gallery, face.track_id, face.footage, aws_id, now_ms()),
+                )
+        if aws_id and not wanted:  # the recording was forgotten meanwhile
+            self._calls.delete_faces(collection, [aws_id])
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -144,7 +161,7 @@ class Seen:
     def count(self, gallery: str) -> int:
         """Return how many faces a gallery's collection holds."""
         with self._database.reading() as db:
-            row = db.execute("SELECT count(*) FROM seen WHERE gallery = ? AND aws_id <> ''", (gallery,)).fetchone()
+            row = db.execute(f"SELECT count(*) FROM seen WHERE gallery = ? AND {_HELD}", (gallery,)).fetchone()
         return int(row[0])
 
     # -- forgetting ----------------------------------------------------------------------------------------------
@@ -157,13 +174,13 @@ class Seen:
     def purge(self, footage: str) -> None:
         """Delete all faces of a recording at Amazon, then what we know of them."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT gallery, aws_id FROM seen WHERE footage = ? AND aws_id <> ''", (footage,))
-            held: dict[str, list[str]] = {}
+            rows = db.execute("SELECT gallery, track, aws_id FROM seen WHERE footage = ? AND aws_id <> ''", (footage,))
+            held: dict[str, dict[str, str]] = {}
             for row in rows:
-                held.setdefault(row["gallery"], []).append(row["aws_id"])
-        for gallery, aws_ids in held.items():
+                held.setdefault(row["gallery"], {})[row["track"]] = row["aws_id"]
+        for gallery, tracks in held.items():
             try:
-                self._calls.delete_faces(self._name(gallery), aws_ids)
+                self._calls.delete_faces(self._name(gallery), self._at_amazon(gallery, tracks))
             except AwsNotFound:
                 continue  # the collection is gone, and the faces with it
         with self._database.changing() as db:
@@ -171,7 +188,23 @@ class Seen:
             db.execute("DELETE FROM seen_footage WHERE footage = ?", (footage,))
         self._database.forget_log()
 
+    def restore(self, gallery: str) -> None:
+        """Note that a gallery's collection is empty, where it was deleted behind our back; it is made again."""
+        if not self._database.fact(f"seen/{gallery}") or self._calls.create_collection(self._name(gallery)) is None:
+            return
+        with self._database.changing() as db:
+            db.execute("DELETE FROM seen WHERE gallery = ?", (gallery,))
+            db.execute("DELETE FROM asked WHERE gallery = ?", (gallery,))
+            db.execute("UPDATE seen_footage SET sent = 0 WHERE gallery = ?", (gallery,))
+
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _at_amazon(self, gallery: str, tracks: Mapping[str, str]) -> list[str]:
+        """Return Amazon's ids of tracks; ``tracks`` maps each to the id as far as it is known."""
+        known = [aws_id for aws_id in tracks.values() if aws_id != PENDING]
+        pending = {f"t-{track}" for track, aws_id in tracks.items() if aws_id == PENDING}
+        listed = self._calls.list_faces(self._name(gallery)) if pending else iter(())
+        return known + [str(face["FaceId"]) for face in listed if face.get("ExternalImageId") in pending]
 
     def _ask(self, gallery: str, jpeg: bytes, threshold: float) -> list[tuple[str, float]]:
         answer = self._calls.search_by_image(self._name(gallery), jpeg, threshold)
@@ -191,7 +224,7 @@ class Seen:
         """Return a number that grows whenever something more was seen, 0 where nothing was."""
         with self._database.reading() as db:
             row = db.execute(
-                "SELECT coalesce(max(number), 0) FROM seen WHERE gallery = ? AND aws_id <> ''", (gallery,)
+                f"SELECT coalesce(max(number), 0) FROM seen WHERE gallery = ? AND {_HELD}", (gallery,)
             ).fetchone()
         return int(row[0])
 

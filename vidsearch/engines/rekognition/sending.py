@@ -23,6 +23,7 @@ from vidsearch.engines.rekognition.database import Database, now_ms
 from vidsearch.engines.rekognition.inbox import Inbox
 from vidsearch.engines.rekognition.ports import Bounds, Cutter, Resources, Uploader
 from vidsearch.engines.rekognition.runs import Run, Runs
+from vidsearch.engines.rekognition.translate import UNWANTED
 from vidsearch.errors import (
     AwsError,
     AwsNotFound,
@@ -37,8 +38,7 @@ from vidsearch.errors import (
 log = logging.getLogger(__name__)
 
 NOBODY = "nobody is enrolled in this case"
-NOTHING = "nobody was seen there: not sent to Amazon"
-"""Reasons why a piece is not searched at all."""
+"""Why a piece is not searched at all."""
 
 ROLE_MS = 90_000
 """Amazon takes a minute to know a new role everywhere; for so long after the first try a refusal is no answer."""
@@ -193,6 +193,21 @@ class Sending:
             self._clean(run)
             self._runs.remove(token)
 
+    def purge(self, footage: str) -> None:
+        """Forget the runs of a recording: its copies go at once, here and in the bucket, also those to be kept.
+
+        A job begun goes on at Amazon, in its slot, as far as it can without them.
+        """
+        for run in self._runs.of_footage(footage):
+            for path in self._folder.glob(f"{run.name}.mp4*"):
+                path.unlink(missing_ok=True)
+            if run.object_key:
+                self._uploader.remove(run.object_key, state=self._state(run), version_id=run.version_id)
+            if run.state in (states.STARTING, states.STARTED):
+                self._runs.change(run.token, cancelled=1, object_key=None)
+            else:
+                self._runs.remove(run.token)
+
     def tidy(self) -> None:
         """Remove the copies of runs that nobody needs any more. What cannot be removed now is tried again later."""
         for run in self._runs.to_clean():
@@ -202,7 +217,7 @@ class Sending:
                 log.warning("%s", exc)
                 return
             if run.state == states.DONE:
-                self._runs.cleaned(run.token)
+                self._runs.cleaned(run.token, kept=self._keeps(run))
             else:
                 self._runs.remove(run.token)
 
@@ -229,7 +244,7 @@ class Sending:
     def _why_not(self, request: RunRequest) -> str | None:
         """Return why there is nothing to search for, or None. Nobody should pay to look for nobody."""
         if request.spans is not None and not merged(request.spans):
-            return NOTHING
+            return UNWANTED
         collection = self._collections.find(request.gallery or "")
         if collection is None or not self._calls.has_faces(collection):
             return NOBODY
@@ -302,8 +317,11 @@ class Sending:
     def _clean(self, run: Run) -> None:
         """Remove a run's cut and, unless it is to be kept, its object."""
         self._drop_cut(run)
-        if run.object_key and not (self._bounds.keep and run.state == states.DONE):
+        if run.object_key and not self._keeps(run):
             self._uploader.remove(run.object_key, state=self._state(run), version_id=run.version_id)
+
+    def _keeps(self, run: Run) -> bool:
+        return self._bounds.keep and run.state == states.DONE
 
     def _drop_cut(self, run: Run) -> None:
         if run.made and run.source is not None:

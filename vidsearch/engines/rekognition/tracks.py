@@ -181,8 +181,9 @@ class TracksEngine(Engine):
     # -- what it would cost --------------------------------------------------------------------------------------
 
     def unsent(self, gallery: str, footage_keys: Sequence[str]) -> int:
-        """Return how many tracks found in recordings Amazon has no picture of yet: what matching would pay for."""
-        return sum(len(self._new(gallery, key)) for key in footage_keys)
+        """Return how many tracks Amazon has no picture of yet: what matching any of these recordings would pay for."""
+        keys = {*footage_keys, *self._amazon.seen_faces.unsent(gallery)}
+        return sum(len(self._new(gallery, key)) for key in sorted(keys))
 
     def questions(self, gallery: str, *, more: bool) -> int:
         """Return how many enrolled faces matching would ask about; ``more``: if tracks are added before."""

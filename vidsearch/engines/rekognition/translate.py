@@ -280,6 +280,7 @@ def skipped(start_ms: int, end_ms: int, reason: str) -> ExaminedSpan:
 
 
 UNWANTED = "nobody was seen there: not sent to Amazon"
+"""Why a piece, or a part of one, is left out on purpose."""
 
 
 def _left_out(start: int, end: int, wanted: Sequence[Span] | None) -> list[ExaminedSpan]:
