@@ -56,7 +56,7 @@ def test_threads_that_are_gone_leave_no_file_open(tmp_path: Path) -> None:
             assert db.execute("SELECT count(*) FROM pieces").fetchone()[0] == 0
 
     def files() -> int:
-        return sum("engine.db" in one.path for one in psutil.Process().open_files())
+        return sum(one.path.startswith(str(tmp_path.resolve())) for one in psutil.Process().open_files())
 
     database = Database(tmp_path / "engine.db")
     look()
