@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import HTTPClientError
 
 from tests.aws_stack import REGION, SERVICES, AwsPlace
 from vidsearch.aws.session import Clients
@@ -173,3 +175,19 @@ def test_a_broken_step_fails_its_job_and_the_next_goes_on(
         client.start_face_search(Video=video, CollectionId="people", NotificationChannel=aws.channel)
         assert aws.messages()[0]["Status"] == "SUCCEEDED"
         assert client.get_face_search(JobId=broken)["StatusMessage"] == "Internal error"
+
+
+def test_a_slow_answer_does_not_hold_the_end_up(serve: Serve) -> None:
+    def ask(client: Any) -> None:
+        with suppress(HTTPClientError):
+            client.list_collections()
+
+    with serve(faults=Faults(slow_s=60)) as (client, server):
+        asking = threading.Thread(target=ask, args=(client,))
+        asking.start()
+        while not server.calls.told()["operations"]:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        server.close()
+        asking.join()
+        assert time.monotonic() - begun < 10

@@ -106,6 +106,7 @@ class LocalRekognition:
         """Stop. Jobs that are not done are done by the next server over the folder."""
         self._server.shutdown()
         self._thread.join()
+        self._service.stop()
         self._server.cut()
         self._server.server_close()
         self._service.close()

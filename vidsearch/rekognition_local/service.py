@@ -137,9 +137,13 @@ class Service:
             raise internal()
         return done.result()
 
+    def stop(self) -> None:
+        """Have everything that runs or waits come to its end."""
+        self._stop.set()
+
     def close(self) -> None:
         """Stop what runs and close everything."""
-        self._stop.set()
+        self.stop()
         self._worker.thread.join()
         self._messages.thread.join()
         self._engine.close()
