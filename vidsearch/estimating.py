@@ -13,6 +13,7 @@ from vidsearch.costs import CENT, Estimate, Looked, Need, estimate
 from vidsearch.cuts import Span, merged, padded, without
 from vidsearch.engine import Engine
 from vidsearch.errors import EngineError, UsageError
+from vidsearch.marking import looked_at
 from vidsearch.model import ExaminedSpan, Footage, Job, Track
 from vidsearch.planning import NO_REVISION, Asked, Plan
 from vidsearch.pricing import load_prices
@@ -268,8 +269,7 @@ class _Known:
             tracks, spans = self._found(footage)
             whole = (0, footage.facts.duration_ms)
             faces = padded(((track.start_ms, track.end_ms) for track in tracks), self._pad_ms, whole)
-            seen = merged((span.start_ms, span.end_ms) for span in spans)
-            self._of[footage.id] = _Of([track.start_ms for track in tracks], faces, seen)
+            self._of[footage.id] = _Of([track.start_ms for track in tracks], faces, looked_at(spans))
         return self._of[footage.id]
 
     def tracks_an_hour(self) -> Decimal | None:

@@ -6,13 +6,13 @@ stopped at any time and goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vidsearch.cuts import Span, merged, padded, without
 from vidsearch.engine import Engine, RunRequest
 from vidsearch.errors import SourceUnavailable
-from vidsearch.model import ExaminedSpan, Footage, Segment, Track
+from vidsearch.model import ExaminedSpan, Footage, Segment, SpanOutcome, Track
 
 WAIT_S = 0.5
 """How long to wait for the engine before looking whether to stop."""
@@ -79,8 +79,7 @@ class Marking:
         whole = (0, footage.facts.duration_ms)
         tracks, spans = self.found(footage)
         faces = padded(((track.start_ms, track.end_ms) for track in tracks), self._pad_ms, whole)
-        unseen = without([whole], ((span.start_ms, span.end_ms) for span in spans))
-        return merged([*faces, *unseen])
+        return merged([*faces, *without([whole], looked_at(spans))])
 
     def found(self, footage: Footage) -> tuple[list[Track], list[ExaminedSpan]]:
         """Return what the engine found in a recording so far, and what it has looked at."""
@@ -121,6 +120,12 @@ class Marking:
                 if completion.run_ref in open_:
                     engine.acknowledge(completion)
                     yield *open_.pop(completion.run_ref), completion.error
+
+
+def looked_at(spans: Iterable[ExaminedSpan]) -> list[Span]:
+    """Return where an engine would have seen somebody; in what it skipped or could not decode, somebody may be."""
+    seen = (SpanOutcome.EXAMINED, SpanOutcome.GAP)
+    return merged((span.start_ms, span.end_ms) for span in spans if span.outcome in seen)
 
 
 def _request(footage: Footage, piece: Segment) -> RunRequest:

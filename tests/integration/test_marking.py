@@ -92,6 +92,15 @@ def test_what_could_not_be_looked_at_is_told_and_counts_as_active(make, footage)
     assert covered([(SEGMENT_MS, 2 * SEGMENT_MS)]) <= covered(marking.active(footage))
 
 
+@pytest.mark.parametrize("outcome", SpanOutcome)
+def test_where_nobody_could_be_seen_somebody_may_be(make, footage, monkeypatch, outcome):
+    marking = make()
+    spans = [ExaminedSpan(0, 4_000, SpanOutcome.EXAMINED), ExaminedSpan(4_000, LENGTH_MS, outcome)]
+    monkeypatch.setattr(marking.engine, "tracks", lambda key, cursor=None: Page(spans=spans))
+    empty = outcome in (SpanOutcome.EXAMINED, SpanOutcome.GAP)
+    assert marking.active(footage) == ([] if empty else [(4_000, LENGTH_MS)])
+
+
 def test_a_recording_that_is_gone_does_not_stop_the_others(make, footage):
     gone = replace(footage, id=99, key="gone")
 
