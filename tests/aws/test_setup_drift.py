@@ -14,6 +14,7 @@ from vidsearch.aws.provision import policies, proof, step
 from vidsearch.aws.provision.key import Key
 from vidsearch.aws.provision.messages import Queue
 from vidsearch.aws.provision.names import OWN_TAG
+from vidsearch.aws.provision.roles import GivenRole
 from vidsearch.aws.provision.subscription import Subscription
 from vidsearch.aws.session import Clients
 from vidsearch.errors import AwsDenied, AwsRefused
@@ -485,11 +486,27 @@ def test_a_role_of_another_account_is_refused(make_site: Callable[..., Site]):
 
 def test_a_role_that_may_not_be_looked_at_is_believed(make_site: Callable[..., Site]):
     site = make_site(role=f"arn:aws:iam::{ACCOUNT}:role/hidden")
-    from vidsearch.aws.provision.roles import GivenRole
-
     with site.aws.answering("iam") as stub:
         stub.add_client_error("get_role", "AccessDenied", "not authorized to perform: iam:GetRole", 403)
         assert GivenRole().check(site.aws, site.names) is None
+
+
+def test_a_role_whose_policies_may_not_be_read_is_believed(make_site: Callable[..., Site]):
+    site = make_site()
+    iam, name = site.aws("iam"), f"yours-{site.names.prefix}"
+    given = make_site(role=f"arn:aws:iam::{ACCOUNT}:role/{name}", prefix=site.names.prefix)
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("rekognition.amazonaws.com"))
+    any_policy = iam.create_policy(PolicyName=name, PolicyDocument=policy_of("kinesis"))["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=name, PolicyArn=any_policy)
+
+    def deny(**_: object) -> None:
+        raise AwsDenied("iam:GetPolicy is missing")
+
+    iam.meta.events.register("before-call.iam.GetPolicy", deny)
+    try:
+        assert GivenRole().check(given.aws, given.names) is None
+    finally:
+        iam.meta.events.unregister("before-call.iam.GetPolicy", deny)
 
 
 # -- a key of yours ------------------------------------------------------------------------------------------------

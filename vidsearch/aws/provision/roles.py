@@ -23,7 +23,7 @@ from vidsearch.aws.provision.step import (
     unpaired,
 )
 from vidsearch.aws.session import Clients
-from vidsearch.errors import AwsRefused
+from vidsearch.errors import AwsDenied, AwsRefused
 
 MANAGED = "AmazonRekognitionServiceRole"
 """AWS's own policy for such a role; it allows publishing to topics whose names begin as ours does."""
@@ -193,20 +193,19 @@ class GivenRole(Step):
     @staticmethod
     def _publishes(aws: Clients, names: Names) -> bool:
         """Return whether some policy of the role speaks of publishing; True where we may not look."""
-        iam = aws("iam")
-        attached, seen = readable("read your role", iam.list_attached_role_policies, RoleName=names.role)
-        inline, seen_too = readable("read your role", iam.list_role_policies, RoleName=names.role)
-        if not (seen and seen_too):
-            return True
+        iam, of = aws("iam"), {"RoleName": names.role}
         documents = []
-        for policy in attached["AttachedPolicies"]:
-            if policy["PolicyName"] == MANAGED:
-                return True
-            version = act("read your role", iam.get_policy, PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
-            read = iam.get_policy_version
-            documents.append(act("read your role", read, PolicyArn=policy["PolicyArn"], VersionId=version))
-        for name in inline["PolicyNames"]:
-            documents.append(act("read your role", iam.get_role_policy, RoleName=names.role, PolicyName=name))
+        try:
+            for policy in act("read your role", iam.list_attached_role_policies, **of)["AttachedPolicies"]:
+                if policy["PolicyName"] == MANAGED:
+                    return True
+                arn = {"PolicyArn": policy["PolicyArn"]}
+                version = act("read your role", iam.get_policy, **arn)["Policy"]["DefaultVersionId"]
+                documents.append(act("read your role", iam.get_policy_version, **arn, VersionId=version))
+            for name in act("read your role", iam.list_role_policies, **of)["PolicyNames"]:
+                documents.append(act("read your role", iam.get_role_policy, **of, PolicyName=name))
+        except AwsDenied:
+            return True
         said = str(documents).lower()
         return any(word in said for word in ("sns:publish", "sns:*", "'action': '*'", "'action': ['*']"))
 
