@@ -56,7 +56,10 @@ def progress() -> Response:
 def search() -> AnyResponse:
     """Queue what is not yet searched, and match what is."""
     plan = _plan()
-    if plan.segments or plan.resumed:
+    queues = bool(plan.segments or plan.resumed)
+    # Where jobs are queued, the worker asks when they are done, and a page need not wait for that.
+    asks = _asks(plan) and not queues
+    if queues or asks:
         cost = _cost(plan)
         if cost and request.form.get("agreed") != cost[0]:
             flash("Nothing was searched: the price has changed since it was shown. Look at it once more.", "no")
@@ -66,9 +69,10 @@ def search() -> AnyResponse:
         except UsageError as exc:  # nobody is enrolled, and looking for nobody would be paid for
             flash(f"Nothing was searched: {exc}.", "no")
             return redirect(url_for("footage.index"), 303)
-        flash(f"{plural(plan.recordings, 'recording')} queued: {length(plan.total_ms)} to search.", "ok")
+        if queues:
+            flash(f"{plural(plan.recordings, 'recording')} queued: {length(plan.total_ms)} to search.", "ok")
     if plan.rematch:
-        new = vidsearch().search.rematch(case_id(), plan.threshold)
+        new = vidsearch().search.rematch(case_id(), plan.threshold, ask=asks)
         flash(f"{plural(len(new), 'new appearance')} in footage analysed before.", "ok")
     if plan.unavailable:
         flash(f"{plural(len(plan.unavailable), 'recording')} cannot be read now: attach the drive, search again.", "no")
@@ -147,10 +151,16 @@ def _plan() -> Plan:
     return vidsearch().search.plan(case_id(), threshold=vidsearch().threshold(case_id()))
 
 
+def _asks(plan: Plan) -> bool:
+    """Return whether matching again asks an engine that charges for it."""
+    can = vidsearch().engine().capabilities
+    return can.priced and can.analysis and bool(plan.rematch)
+
+
 def _cost(plan: Plan) -> list[str]:
     """Return what is to be said before a search is paid for, the price first; nothing where it costs nothing."""
     app = vidsearch()
-    if not app.engine().capabilities.priced or not (plan.segments or plan.resumed):
+    if not app.engine().capabilities.priced or not (plan.segments or plan.resumed or _asks(plan)):
         return []
     found = app.estimating.of_search(plan)
     return found.lines if found.costs else []

@@ -62,3 +62,55 @@ def test_nothing_is_paid_for_looking_for_nobody(client, app, paid, add_recording
     client.post("/search", {"agreed": price(page)})
     assert "nobody is enrolled" in client.get("/footage/").get_data(as_text=True)
     assert app.store.jobs.counts("default") == {}
+
+
+class ByTrack(StillEngine):
+    """Is asked about tracks, for money; notes whether it might ask."""
+
+    NAME = "rekognition"
+    settings_key = "tracks-s"
+    questioned = 500
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.capabilities = Capabilities(analysis=True, priced=True)
+        self.asked = []
+
+    def unsent(self, gallery, footage_keys):
+        return 0
+
+    def questions(self, gallery, *, more):
+        return self.questioned
+
+    def match(self, gallery, footage_key, *, track_ids=None, ask=True):
+        self.asked.append(ask)
+        yield from ()
+
+
+@pytest.fixture
+def by_track(app, tmp_path, add_person, add_recording):
+    """Return an engine that was asked about a recording before somebody was enrolled."""
+    app.settings = replace(app.settings, engine="rekognition", aws_region="us-east-1", rekognition_mode="tracks")
+    engine = app._engines["rekognition"] = ByTrack(tmp_path / "by-track")
+    add_recording("k1")
+    add_person("Bea")
+    return engine
+
+
+def test_a_later_suspect_is_asked_about_when_the_price_is_agreed_to(client, app, by_track):
+    page = client.get("/footage/").get_data(as_text=True)
+    assert "Search and pay" in page
+    client.post("/search", {"agreed": "nothing"})
+    assert by_track.asked == []
+    client.post("/search", {"agreed": price(page)})
+    assert by_track.asked == [True]
+    (entry,) = [entry for entry in app.store.audit.entries() if entry.action == "search"]
+    assert entry.detail["agreed"] == price(page)
+    assert "Search now" not in client.get("/footage/").get_data(as_text=True)
+
+
+def test_a_question_for_less_than_a_cent_needs_no_agreement(client, by_track):
+    by_track.questioned = 1
+    assert "Search now" in client.get("/footage/").get_data(as_text=True)
+    client.post("/search", {})
+    assert by_track.asked == [True]
