@@ -11,6 +11,7 @@ import pytest
 
 from tests.aws.site import ACCOUNT, READING, Site, policy_of
 from vidsearch.aws.provision import policies, proof, step
+from vidsearch.aws.provision.access import RuntimePolicy
 from vidsearch.aws.provision.key import Key
 from vidsearch.aws.provision.messages import Queue
 from vidsearch.aws.provision.names import OWN_TAG
@@ -589,6 +590,19 @@ def test_who_may_not_look_at_a_bucket_of_before_can_still_remove(make_site: Call
         assert given.remove()
     finally:
         s3.meta.events.unregister("before-call.s3.HeadBucket", deny)
+
+
+def test_the_policy_is_taken_from_everybody_however_many(site: Site):
+    arn, none = site.names.policy_arn, {"PolicyUsers": [], "PolicyRoles": [], "PolicyGroups": []}
+    with site.aws.answering("iam") as stub:
+        for user, more in (("ana", {"IsTruncated": True, "Marker": "m"}), ("ben", {})):
+            stub.add_response("list_entities_for_policy", {**none, "PolicyUsers": [{"UserName": user}], **more})
+        for user in ("ana", "ben"):
+            stub.add_response("detach_user_policy", {}, {"UserName": user, "PolicyArn": arn})
+        stub.add_response("list_policy_versions", {"Versions": []})
+        stub.add_response("delete_policy", {})
+        RuntimePolicy().remove(site.aws, site.names)
+        stub.assert_no_pending_responses()
 
 
 def test_a_key_is_not_lost_where_removing_it_is_cut_short(make_site: Callable[..., Site]):

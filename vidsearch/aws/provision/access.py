@@ -104,13 +104,14 @@ class RuntimePolicy(Resource):
     def remove(self, aws: Clients, names: Names) -> None:
         """Take it from everybody and delete it."""
         iam, arn = aws("iam"), names.policy_arn
-        held = act("list who holds the policy", iam.list_entities_for_policy, PolicyArn=arn)
-        for user in held["PolicyUsers"]:
-            act("detach the policy", iam.detach_user_policy, UserName=user["UserName"], PolicyArn=arn)
-        for role in held["PolicyRoles"]:
-            act("detach the policy", iam.detach_role_policy, RoleName=role["RoleName"], PolicyArn=arn)
-        for group in held["PolicyGroups"]:
-            act("detach the policy", iam.detach_group_policy, GroupName=group["GroupName"], PolicyArn=arn)
+        pages = iam.get_paginator("list_entities_for_policy").paginate(PolicyArn=arn)
+        for held in act("list who holds the policy", lambda: list(pages)):
+            for user in held["PolicyUsers"]:
+                act("detach the policy", iam.detach_user_policy, UserName=user["UserName"], PolicyArn=arn)
+            for role in held["PolicyRoles"]:
+                act("detach the policy", iam.detach_role_policy, RoleName=role["RoleName"], PolicyArn=arn)
+            for group in held["PolicyGroups"]:
+                act("detach the policy", iam.detach_group_policy, GroupName=group["GroupName"], PolicyArn=arn)
         for version in act("list the policy's versions", iam.list_policy_versions, PolicyArn=arn)["Versions"]:
             if not version["IsDefaultVersion"]:
                 drop = iam.delete_policy_version
