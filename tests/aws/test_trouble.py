@@ -8,6 +8,7 @@ import pytest
 from botocore import exceptions as boto
 from botocore.exceptions import ClientError
 
+from vidsearch.aws.session import Clients
 from vidsearch.aws.trouble import translated
 from vidsearch.errors import (
     AwsDenied,
@@ -206,3 +207,9 @@ def test_a_long_answer_is_one_short_line():
     caught = told(answer("ValidationException", "word\n" * 1000))
     assert len(str(caught)) < 600
     assert not re.search(r"\n|\r", str(caught))
+
+
+def test_an_address_that_is_none_is_one_line() -> None:
+    clients = Clients("eu-west-1", endpoints={"s3": "nonsense"})
+    with pytest.raises(AwsNotSetUp, match=r"cannot connect to s3: .*nonsense.*AWS_ENDPOINT_URL"):
+        clients("s3")

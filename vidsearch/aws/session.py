@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 from vidsearch.aws.trouble import translated
+from vidsearch.errors import AwsNotSetUp
 
 ATTEMPTS = 6
 """Times a call is made before a throttled or failed answer is believed. The mode ``standard`` is chosen on purpose: it
@@ -43,15 +44,18 @@ class Clients:
         self._made: dict[tuple[str, int], Any] = {}
 
     def __call__(self, service: str, *, attempts: int | None = None) -> Any:
-        """Return the client of a service. Raises AwsNotSetUp for an unknown profile, AwsDenied without credentials.
+        """Return the client of a service. Raises AwsNotSetUp for an unknown profile, region or address.
 
         ``attempts`` is for callers that have their own way to try again: times a call is made at most.
         """
         key = (service, attempts or self._attempts)
         with self._lock:
             if key not in self._made:
-                with translated(f"connect to {service}"):
-                    self._made[key] = self._make(*key)
+                try:
+                    with translated(f"connect to {service}"):
+                        self._made[key] = self._make(*key)
+                except ValueError as exc:  # botocore has no error of its own for an address that is none
+                    raise AwsNotSetUp(f"cannot connect to {service}: {exc}; set AWS_ENDPOINT_URL right") from exc
             return self._made[key]
 
     def _make(self, service: str, attempts: int) -> Any:
