@@ -65,6 +65,11 @@ def unreadable(path: Path, exc: OSError) -> SourceUnavailable:
     return SourceUnavailable(f"{path} cannot be read ({exc.strerror or exc}); attach its drive and run this again")
 
 
+def changed(path: Path) -> SourceUnavailable:
+    """Return our error for a file that did not stay as it was."""
+    return SourceUnavailable(f"{path} changed while it was uploaded; run this again when nothing writes to it")
+
+
 def part_size(size: int, wanted: int) -> int:
     """Return the size of the parts of a file: the one wanted, or as much more as 10,000 parts need.
 
@@ -130,6 +135,14 @@ class PartReader(io.RawIOBase):
         """Close the file."""
         self._file.close()
         super().close()
+
+
+def reading(path: Path, part: Part) -> PartReader:
+    """Open a part of a file. Raises SourceUnavailable."""
+    try:
+        return PartReader(path, part)
+    except OSError as exc:
+        raise unreadable(path, exc) from exc
 
 
 def blocks(path: Path, part: Part) -> Iterator[bytes]:

@@ -15,8 +15,8 @@ from vidsearch.aws.objects import Listed, Objects, Uploaded
 from vidsearch.aws.parts import (
     MIB,
     Part,
-    PartReader,
     Source,
+    changed,
     checksum_of,
     composite,
     crc_of,
@@ -24,12 +24,12 @@ from vidsearch.aws.parts import (
     look_at,
     md5_of,
     part_size,
-    unreadable,
+    reading,
 )
 from vidsearch.aws.session import Clients
 from vidsearch.aws.trouble import translated
 from vidsearch.aws.unfinished import Unfinished, alone, forget, recall, remember
-from vidsearch.errors import AwsError, AwsNotFound, AwsRefused, EngineBusy, SourceUnavailable
+from vidsearch.errors import AwsError, AwsNotFound, AwsRefused, EngineBusy
 
 __all__ = ["Uploaded", "Uploader"]
 
@@ -130,7 +130,7 @@ class Uploader:
                     return self._put(task)
                 except AwsError as exc:
                     if look_at(path) != task.source:
-                        raise _changed(path) from exc
+                        raise changed(path) from exc
                     if exc.code != "NoSuchUpload":
                         raise
                     # Somebody aborted it, or S3's answer to our last call was lost: the next round finds out.
@@ -172,8 +172,6 @@ class Uploader:
             self._objects.abort(upload["Key"], upload["UploadId"])
         return len(old)
 
-    # -- one upload ----------------------------------------------------------------------------------------------
-
     def _put(self, task: _Task) -> Uploaded:
         there = self._done_before(task.path, task.key, task.source)
         if there is None:
@@ -210,7 +208,7 @@ class Uploader:
         """Send a file at once; return its checksum."""
         whole = Part(1, 0, task.source.size)
         crc = crc_of(task.path, whole)
-        with _reading(task.path, whole) as body, translated(self._sending(task.path, task.key)):
+        with reading(task.path, whole) as body, translated(self._sending(task.path, task.key)):
             self._objects.s3.put_object(
                 **self._described(task, 0), Body=body, ContentLength=whole.size, ChecksumCRC32=crc
             )
@@ -230,7 +228,7 @@ class Uploader:
                 task.on_bytes(done, task.source.size)
         if look_at(task.path) != task.source:
             self._drop(task.state)
-            raise _changed(task.path)
+            raise changed(task.path)
         sent.sort(key=lambda one: one.part.number)
         self._complete(task.path, upload, sent)
         forget(task.state)
@@ -284,7 +282,7 @@ class Uploader:
         crc = crc_of(path, part)
         if there and there.size == part.size and _same(path, part, crc, there):
             return _Sent(part, there.etag, crc)
-        with _reading(path, part) as body, translated(self._sending(path, upload.key)):
+        with reading(path, part) as body, translated(self._sending(path, upload.key)):
             answer = self._objects.s3.upload_part(
                 Bucket=upload.bucket,
                 Key=upload.key,
@@ -326,13 +324,6 @@ class Uploader:
         forget(state)
 
 
-def _reading(path: Path, part: Part) -> PartReader:
-    try:
-        return PartReader(path, part)
-    except OSError as exc:
-        raise unreadable(path, exc) from exc
-
-
 def _same(path: Path, part: Part, crc: str, there: Listed) -> bool:
     """Return whether S3 has this part as it is in the file."""
     return there.crc == crc if there.crc else there.etag.strip('"') == md5_of(path, part)
@@ -356,7 +347,3 @@ def _rising(on_bytes: Callable[[int, int], None]) -> Callable[[int, int], None]:
         on_bytes(most, total)
 
     return tell
-
-
-def _changed(path: Path) -> SourceUnavailable:
-    return SourceUnavailable(f"{path} changed while it was uploaded; run this again when nothing writes to it")
