@@ -12,10 +12,11 @@ import pytest
 from vidsearch.engine import Capabilities, MediaLimits
 from vidsearch.errors import UsageError
 from vidsearch.media.acceptance import encoding_reasons
-from vidsearch.model import DEFAULT_CASE, BoundingBox, EnrolledFace, FaceDescription
+from vidsearch.model import DEFAULT_CASE, BoundingBox, EnrolledFace, ExaminedSpan, FaceDescription, SpanOutcome
 from vidsearch.planning import FULL_SHARE, Planner
 from vidsearch.search import Search
 from vidsearch.states import JobState
+from vidsearch.store.tracks import ASKED_BEFORE
 
 HOUR = 3_600_000
 GB = 10**9
@@ -316,9 +317,24 @@ def test_a_recording_searched_before_somebody_was_enrolled_is_to_be_searched_aga
     submit(search, actor, store)
     of = ("far", "1", "full")
     assert store.jobs.of_recordings(DEFAULT_CASE, *of)[footage.id].lengths_ms == {JobState.SUCCEEDED: HOUR}
+
+    def covered():
+        return store.tracks.coverage(DEFAULT_CASE, *of)[footage.id]
+
+    (job,) = store.jobs.list(DEFAULT_CASE)
+    store.tracks.set_spans(job, [ExaminedSpan(0, HOUR, SpanOutcome.EXAMINED)])
+    assert [span.outcome for span in covered()] == [SpanOutcome.EXAMINED]
     enrol("Bob")
     assert store.jobs.of_recordings(DEFAULT_CASE, *of) == {}
+    # For Bob nothing was examined.
+    assert [(span.outcome, span.reason) for span in covered()] == [(SpanOutcome.SKIPPED, ASKED_BEFORE)]
     search.submit(actor, plan(search))
+    (job, _) = store.jobs.list(DEFAULT_CASE)
+    store.tracks.set_spans(job, [ExaminedSpan(0, HOUR // 2, SpanOutcome.EXAMINED)])
+    assert [(span.end_ms, span.outcome) for span in covered()] == [
+        (HOUR // 2, SpanOutcome.EXAMINED),
+        (HOUR, SpanOutcome.SKIPPED),
+    ]
     assert store.jobs.of_recordings(DEFAULT_CASE, *of)[footage.id].lengths_ms == {JobState.QUEUED: HOUR}
 
 

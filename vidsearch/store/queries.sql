@@ -73,7 +73,8 @@ JOIN job_events AS done ON done.job_id = jobs.id AND done.attempt = jobs.attempt
                        AND done.old = 'searching' AND done.new = 'collecting';
 
 -- coverage_of_case: what was examined of a case's recordings by the analysis their appearances are of
-SELECT span.footage_id, span.start_ms, span.end_ms, span.outcome, span.reason
+SELECT span.footage_id, span.start_ms, span.end_ms, span.outcome, span.reason,
+       jobs.gallery_revision BETWEEN 1 AND :newest - 1 AS outdated
 FROM examined AS span JOIN jobs ON jobs.id = span.job_id
 WHERE span.case_id = :case_id AND span.engine = :engine
 AND ((jobs.engine_version = :version AND jobs.settings_key = :key)
@@ -82,7 +83,8 @@ AND ((jobs.engine_version = :version AND jobs.settings_key = :key)
 ORDER BY span.footage_id, span.start_ms;
 
 -- coverage_of_recording: what was examined of a recording by the analysis its appearances are of
-SELECT span.footage_id, span.start_ms, span.end_ms, span.outcome, span.reason
+SELECT span.footage_id, span.start_ms, span.end_ms, span.outcome, span.reason,
+       jobs.gallery_revision BETWEEN 1 AND :newest - 1 AS outdated
 FROM examined AS span JOIN jobs ON jobs.id = span.job_id
 WHERE span.footage_id = :footage_id AND +span.case_id = :case_id AND span.engine = :engine
 AND ((jobs.engine_version = :version AND jobs.settings_key = :key)

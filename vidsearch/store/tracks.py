@@ -10,6 +10,9 @@ from vidsearch.store.connection import Connection, Row
 from vidsearch.store.coverage import merge_spans
 from vidsearch.store.records import box_columns, box_of, listed
 
+ASKED_BEFORE = "searched before somebody was enrolled: search again"
+"""Why a part counts as not examined that an engine was asked about without everybody who is enrolled now."""
+
 
 class Tracks:
     """The tracks and examined spans of all recordings."""
@@ -140,15 +143,29 @@ class Tracks:
         """Return recording -> what was examined of it, for all recordings of a case (or one) that have any.
 
         It is the coverage of the analysis that the appearances are of: this one once it has been matched, until then
-        whatever there was before.
+        whatever there was before. What was asked before somebody was enrolled was not examined for them, and counts as
+        skipped, as an engine must be asked about everybody anew.
         """
+        newest = self._db.one(
+            "SELECT coalesce(max(revision), 0) AS newest FROM enrolled_faces WHERE case_id = ? AND engine = ?",
+            (case_id, engine),
+        )
         rows = self._db.all(
             self._db.queries["coverage_of_case" if footage_id is None else "coverage_of_recording"],
-            {"case_id": case_id, "engine": engine, "version": version, "key": settings_key, "footage_id": footage_id},
+            {
+                "case_id": case_id,
+                "engine": engine,
+                "version": version,
+                "key": settings_key,
+                "footage_id": footage_id,
+                "newest": newest["newest"] if newest else 0,
+            },
         )
         found: dict[int, list[ExaminedSpan]] = {}
         for row in rows:
             span = ExaminedSpan(row["start_ms"], row["end_ms"], SpanOutcome(row["outcome"]), row["reason"])
+            if row["outdated"] and span.outcome is SpanOutcome.EXAMINED:
+                span = ExaminedSpan(span.start_ms, span.end_ms, SpanOutcome.SKIPPED, ASKED_BEFORE)
             found.setdefault(row["footage_id"], []).append(span)
         return {footage_id: merge_spans(spans) for footage_id, spans in found.items()}
 
