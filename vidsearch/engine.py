@@ -202,7 +202,10 @@ class Engine(ABC):
 
     @abstractmethod
     def cancel(self, run_ref: str) -> None:
-        """Stop a run where possible. No completion need follow. Unknown runs are no error."""
+        """Stop a run where possible, and let go of what was sent for it. No completion need follow.
+
+        Until a run has a reference, its token stands for it. Unknown runs are no error.
+        """
 
     def progress(self, run_ref: str) -> float | None:
         """Return the share done of a run, 0 to 1, or None where the engine does not know.

@@ -170,6 +170,7 @@ def test_a_job_stopped_while_it_is_sent_is_not_begun(store, make, tmp_path):
     make(engine).run(never)
     assert engine.starts == []
     assert counts(store) == {JobState.CANCELLED: COUNT}
+    assert len(engine.cancelled) == 1, "what was sent of it is not left there"
 
 
 def test_only_the_active_parts_are_asked_about(store, make, tmp_path, footage):

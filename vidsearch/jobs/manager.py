@@ -11,6 +11,7 @@ from vidsearch.cuts import Span
 from vidsearch.engine import Completion, Engine
 from vidsearch.errors import (
     EngineBusy,
+    EngineError,
     EngineUnavailable,
     EngineUnusable,
     IllegalTransition,
@@ -287,6 +288,7 @@ class JobManager:
             done = step(self._work, job, *details)
         except LeaseLost:
             self._later.done(job)
+            self._let_go(job)
             return None
         except (EngineBusy, EngineUnavailable) as exc:
             self._later.put(job, exc)
@@ -316,6 +318,20 @@ class JobManager:
                 self._cancel(job)
         for job in [job for job in self._later.jobs if job.id not in owned]:
             self._later.done(job)
+            self._let_go(job)
+
+    def _let_go(self, job: Job) -> None:
+        """Have an engine far away forget what was sent to it for a job that somebody stopped for good meanwhile."""
+        if not self._away:
+            return
+        try:
+            gone = JobState(self._store.jobs.get(job.id).state) is JobState.CANCELLED
+        except UnknownRecord:
+            gone = True
+        if gone:
+            # What cannot be removed now goes by itself when it is old.
+            with suppress(EngineError):
+                self._engine.cancel(job.run_ref or job.token)
 
     def _is_active(self, job: Job) -> bool:
         """Whether another worker goes on with a job: its run is the same one, and must not be cancelled."""
