@@ -36,7 +36,7 @@ from vidsearch.pricing import load_prices
 from vidsearch.settings import AWS_FILE, load_settings
 
 SLACK_S = 0.5
-"""By how much a labelled boundary may be off, as in the scoring script."""
+"""By how much a labelled boundary may be off before a track counts as lying outside every visit."""
 
 KINDS = ("face", "face_small", "face_profile")
 """Visits in which a face can be seen; the scoring script counts the first two."""
@@ -47,6 +47,7 @@ PICTURES = ("DetectFaces", "IndexFaces", "SearchFacesByImage")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.add_argument("--only", choices=("ways", "seen"), help="measure this part alone")
     parser.add_argument("--minutes", type=int, default=10, help="length of the made recording")
     parser.add_argument("--threshold", type=float, default=80.0, help="similarity from which a match counts")
     parser.add_argument("--pads", type=float, nargs="+", default=[3.0, 1.0, 6.0], help="seconds around a face")
@@ -76,18 +77,20 @@ def run(given: argparse.Namespace) -> None:
         *(Way(f"active only, {pad:g} s", "rekognition", f"{paid} --active-only", pad) for pad in given.pads),
         Way("by track", "rekognition", f"{paid} --by-track"),
     ]
-    results: dict[str, Any] = {"minutes": given.minutes, "threshold": given.threshold, "ways": {}, "seen": {}}
     with common.scratch() as folder:
-        try:
-            results["ways"] = searched(folder, clip, ways)
-        except aws_local.Failed as exc:
-            raise SystemExit(str(exc)) from exc
-        for name, data in (("made", clip), *((f"made_{height}p", smaller(clip, height)) for height in given.heights)):
-            common.say(f"what the local engine sees: {name} …")
-            results["seen"][name] = seen(folder / name, data, given.pads)
-        common.say("what the local engine sees: real clips …")
-        results["seen"]["real_clips"] = seen(folder / "real", real, given.pads)
-    common.save("active", results)
+        if given.only != "seen":
+            try:
+                found = searched(folder, clip, ways)
+            except aws_local.Failed as exc:
+                raise SystemExit(str(exc)) from exc
+            common.save("active", {"minutes": given.minutes, "threshold": given.threshold, "ways": found})
+        if given.only != "ways":
+            sets = {"made": clip, **{f"made_{height}p": smaller(clip, height) for height in given.heights}}
+            looked = {}
+            for name, data in {**sets, "real_clips": real}.items():
+                common.say(f"what the local engine sees: {name} …")
+                looked[name] = seen(folder / name, data, given.pads)
+            common.save("active_seen", {"minutes": given.minutes, **looked})
 
 
 # -- the ways of searching -------------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ def seen(home: Path, data: Path, pads: Sequence[float]) -> dict[str, Any]:
     tally = {kind: [0, 0] for kind in KINDS}
     missed, sizes = [], []
     for visit in visits:
-        over = [px for start, end, px in tracks.get(visit["clip"], []) if _over(visit, start, end)]
+        over = [px for start, end, px in tracks.get(visit["clip"], []) if _apart_s(visit, start, end) < 0]
         tally[visit["kind"]][0] += bool(over)
         tally[visit["kind"]][1] += 1
         sizes += over
@@ -233,7 +236,7 @@ def seen(home: Path, data: Path, pads: Sequence[float]) -> dict[str, Any]:
         [clip, start, end]
         for clip, found in tracks.items()
         for start, end, _ in found
-        if not any(visit["clip"] == clip and _over(visit, start, end) for visit in visits)
+        if not any(visit["clip"] == clip and _apart_s(visit, start, end) < SLACK_S for visit in visits)
     ]
     return {
         "by_kind": tally,
@@ -247,8 +250,9 @@ def seen(home: Path, data: Path, pads: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _over(visit: Mapping[str, str], start_s: float, end_s: float) -> bool:
-    return start_s < float(visit["end_s"]) + SLACK_S and end_s > float(visit["start_s"]) - SLACK_S
+def _apart_s(visit: Mapping[str, str], start_s: float, end_s: float) -> float:
+    """Return the seconds between a visit and a track, negative where they overlap."""
+    return max(start_s, float(visit["start_s"])) - min(end_s, float(visit["end_s"]))
 
 
 def _tracks(home: Path) -> tuple[dict[str, list[tuple[float, float, int]]], dict[str, int]]:
