@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from vidsearch.aws import lambda_handler
 from vidsearch.engine import RunRequest
 from vidsearch.engines.rekognition.bucket import BucketPages, Stored
 from vidsearch.engines.rekognition.engine import RekognitionEngine
-from vidsearch.errors import EngineError
+from vidsearch.errors import AwsRefused, EngineError
 
 PREFIX = "vidsearch"
 
@@ -114,6 +115,38 @@ def test_pages_that_are_broken_or_gone_are_told_in_one_line(aws: AwsPlace) -> No
         with pytest.raises(EngineError, match=said) as refused:
             read("j1", number, token)
         assert "\n" not in str(refused.value)
+
+
+def test_word_that_cannot_be_read_holds_no_other_job_up(
+    open_engine: Open, aws: AwsPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, filed, stop = open_engine(results="lambda"), [], threading.Event()
+    stop.set()
+    post = engine._listener._post
+    monkeypatch.setattr(post._runs, "open_jobs", lambda: [SimpleNamespace(job_id=one) for one in ("j1", "j2")])
+    monkeypatch.setattr(post._inbox, "file", lambda *told: filed.append(told))
+    put(aws, "j1", "done.json", b"{")
+    put(aws, "j2", "done.json", b'{"Status": "SUCCEEDED"}')
+    post.take(stop)
+    assert filed == [("j2", "SUCCEEDED", "bucket")]
+
+
+def test_a_job_that_amazon_does_not_tell_of_holds_no_other_up(
+    open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, filed = open_engine(), []
+
+    def ask(job_id: str) -> tuple[str, None]:
+        if job_id == "j1":
+            raise AwsRefused("cannot read the results: no such job")
+        return "SUCCEEDED", None
+
+    listener = engine._listener
+    monkeypatch.setattr(listener._runs, "overdue", lambda *_: [SimpleNamespace(job_id=one) for one in ("j1", "j2")])
+    monkeypatch.setattr(listener._inbox, "ask", ask)
+    monkeypatch.setattr(listener._inbox, "file", lambda *told: filed.append(told))
+    listener._ask_overdue()
+    assert filed == [("j2", "SUCCEEDED", "asked")]
 
 
 def test_looking_into_the_bucket_ends_when_the_engine_does(lazy: RekognitionEngine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 
 from vidsearch.aws.session import Clients
@@ -11,7 +12,9 @@ from vidsearch.engines.rekognition.calls import Answer
 from vidsearch.engines.rekognition.inbox import Inbox
 from vidsearch.engines.rekognition.results import Pages
 from vidsearch.engines.rekognition.runs import Runs
-from vidsearch.errors import AwsNotFound, EngineError
+from vidsearch.errors import AwsError, AwsNotFound, EngineError
+
+log = logging.getLogger(__name__)
 
 DONE = "done.json"
 STORED = "stored:"
@@ -61,7 +64,14 @@ class BucketPost:
         """Look for word of every open job, then wait a while."""
         for run in self._runs.open_jobs():
             job_id = str(run.job_id)
-            done = self._stored.read(job_id, DONE)
+            try:
+                done = self._stored.read(job_id, DONE)
+            except AwsError:
+                raise
+            except EngineError as exc:
+                # Amazon is asked about it when its time has come; the others must not wait for that.
+                log.warning("%s", exc)
+                continue
             if done is not None:
                 self._inbox.file(job_id, str(done.get("Status") or "ERROR").upper(), "bucket")
         stop.wait(self._look_s)

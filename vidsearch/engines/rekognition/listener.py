@@ -15,6 +15,7 @@ from vidsearch.engines.rekognition.runs import FAILED, SUCCEEDED, Runs
 from vidsearch.errors import (
     AwsNotFound,
     AwsNotSetUp,
+    AwsRefused,
     EngineUnavailable,
     EngineUnusable,
     StoreError,
@@ -176,10 +177,14 @@ class Listener:
     def _ask_overdue(self) -> None:
         for run in self._runs.overdue(self._deadline_ms, self._again_ms):
             job_id = str(run.job_id)
-            status, _ = self._inbox.ask(job_id)
-            log.info("no word came of job %s; asked, Amazon says %s", job_id, status)
-            if status in (SUCCEEDED, FAILED):
-                self._inbox.file(job_id, status, "asked")
+            try:
+                status, _ = self._inbox.ask(job_id)
+                log.info("no word came of job %s; asked, Amazon says %s", job_id, status)
+                if status in (SUCCEEDED, FAILED):
+                    self._inbox.file(job_id, status, "asked")
+            except AwsRefused as exc:
+                # Of this job it does not tell; the others must not wait for that.
+                log.warning("%s", exc)
 
     def _tell(self, exc: VidsearchError, *, lasting: bool) -> None:
         """Say what keeps word from arriving. Where somebody must mend it, whoever waits for completions is told."""
