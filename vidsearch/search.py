@@ -100,21 +100,7 @@ class Search:
             paused = [job.id for job in plan.resumed if job.state == JobState.PAUSED]
             self._go_on(paused)
             jobs.retry([job.id for job in plan.resumed if job.state != JobState.PAUSED])
-            self._store.audit.record(
-                actor,
-                "search",
-                plan.case_id,
-                case_id=plan.case_id,
-                engine=engine.NAME,
-                engine_version=engine.version,
-                settings=engine.settings_key,
-                agreed=agreed,
-                threshold=plan.threshold,
-                gallery_revision=self._store.cases.get(plan.case_id).gallery_revision,
-                recordings=[footage.id for footage, _ in plan.segments],
-                rematched=[footage.id for footage in plan.rematch],
-                duration_ms=plan.total_ms,
-            )
+            self._record(actor, plan, agreed)
         mine = {(footage.id, piece.start_ms) for footage, pieces in plan.segments for piece in pieces}
         queued = [
             job.id
@@ -181,6 +167,24 @@ class Search:
             raise UsageError("there is more to search than a moment ago, as somebody was just enrolled: search again")
         self._store.jobs.cancel(self._store.jobs.unasked(case_id, engine.NAME, newest))
         return now, self._store.cases.get(case_id).gallery_revision
+
+    def _record(self, actor: Actor, plan: Plan, agreed: str | None) -> None:
+        engine = self._engine()
+        self._store.audit.record(
+            actor,
+            "search",
+            plan.case_id,
+            case_id=plan.case_id,
+            engine=engine.NAME,
+            engine_version=engine.version,
+            settings=engine.settings_key,
+            agreed=agreed,
+            threshold=plan.threshold,
+            gallery_revision=self._store.cases.get(plan.case_id).gallery_revision,
+            recordings=[footage.id for footage, _ in plan.segments],
+            rematched=[footage.id for footage in plan.rematch],
+            duration_ms=plan.total_ms,
+        )
 
     def _nobodys(self, case_id: str) -> list[int]:
         """Return open jobs that no worker of today takes: the engine was updated, or its settings changed, since then.

@@ -322,13 +322,10 @@ class JobManager:
 
     def _let_go(self, job: Job) -> None:
         """Have an engine far away forget what was sent to it for a job that somebody stopped for good meanwhile."""
-        if not self._away:
-            return
-        try:
-            gone = JobState(self._store.jobs.get(job.id).state) is JobState.CANCELLED
-        except UnknownRecord:
-            gone = True
-        if gone:
+        state = JobState.CANCELLED
+        with suppress(UnknownRecord):  # it went with its recording
+            state = JobState(self._store.jobs.get(job.id).state)
+        if self._away and state is JobState.CANCELLED:
             # What cannot be removed now goes by itself when it is old.
             with suppress(EngineError):
                 self._engine.cancel(job.run_ref or job.token)
