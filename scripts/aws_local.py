@@ -18,6 +18,9 @@ from pathlib import Path
 from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[1]
+ACCOUNT = "123456789012"
+"""Of everybody, at moto."""
+
 REGION = "us-east-1"
 SERVICES = ("S3", "SNS", "SQS", "IAM", "STS")
 
@@ -50,6 +53,7 @@ def main(words: Sequence[str]) -> int:
     try:
         with ExitStack() as stack:
             data = given.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vidsearch-aws-")))
+            _check_not_real(data)
             own = stack.enter_context(running(data, given.faults))
             if given.command:
                 return _run(given.command, environment(own), stop)
@@ -59,6 +63,13 @@ def main(words: Sequence[str]) -> int:
         print(f"aws-local: {exc}", file=sys.stderr)
         return 1
     return 0
+
+
+def _check_not_real(data: Path) -> None:
+    """Refuse a data folder that was set up for an account of Amazon's: what is written there would be lost."""
+    file = data / "aws.toml"
+    if file.exists() and ACCOUNT not in file.read_text(encoding="utf-8"):
+        raise Failed(f"{data} is set up for a real account; take another folder with --data")
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:

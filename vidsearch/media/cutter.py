@@ -214,7 +214,8 @@ class _Work:
         most = int(OVERHEAD * 8 * self.limits.bytes / (length_s + 2))
         usual = BITS_PER_PIXEL * facts.width * facts.height * max(1.0, facts.fps)
         self._check_room(int(min(usual * length_s / 8, self.limits.bytes)))
-        for rate in (most if most < GENEROUS_RATE else None, most, int(SECOND_TRY * most)):
+        # Encoding takes hours: never twice the same.
+        for rate in dict.fromkeys((most if most < GENEROUS_RATE else None, most, int(SECOND_TRY * most))):
             encoded = transcode(
                 self.path, facts, self.spans, self.part, program=self.program, max_rate=rate, meanwhile=self._tell
             )
