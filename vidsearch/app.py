@@ -16,7 +16,7 @@ from vidsearch.engines import LOCAL, REKOGNITION, EngineTools, load_engine
 from vidsearch.enrolment import Enrolment
 from vidsearch.estimating import Estimating
 from vidsearch.forgetting import Forgetting
-from vidsearch.guidance import threshold_for
+from vidsearch.guidance import notice_of, threshold_for
 from vidsearch.jobs.manager import JobManager
 from vidsearch.marking import Marking
 from vidsearch.matching import Matching
@@ -67,11 +67,12 @@ class App:
         """Return the similarity from which a match of the engine in use counts in a case."""
         return self.threshold_notice(case_id)[0]
 
-    def threshold_notice(self, case_id: str) -> tuple[float, str]:
-        """Return the threshold of a case, and what should be said of it, or an empty text."""
+    def threshold_notice(self, case_id: str, given: float | None = None) -> tuple[float, str]:
+        """Return the threshold of a case, or the one given, and what should be said of it, or an empty text."""
         if self.settings.engine == LOCAL:
-            return self.settings.threshold_local, ""
-        return threshold_for(self.settings, self.store.cases.get(case_id).purpose)
+            return self.settings.threshold_local if given is None else given, ""
+        purpose = self.store.cases.get(case_id).purpose
+        return threshold_for(self.settings, purpose) if given is None else (given, notice_of(given, purpose))
 
     @cached_property
     def enrolment(self) -> Enrolment:

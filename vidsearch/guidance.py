@@ -25,9 +25,14 @@ def threshold_for(settings: Settings, purpose: Purpose) -> tuple[float, str]:
     """
     usual = MISSING_PERSON if purpose is Purpose.MISSING_PERSON else PUBLIC_SAFETY
     value = settings.threshold_rekognition or usual
-    if value >= PUBLIC_SAFETY:
-        return value, ""
-    return value, _wide(value) if purpose is Purpose.MISSING_PERSON else LOW
+    return value, notice_of(value, purpose)
+
+
+def notice_of(threshold: float, purpose: Purpose) -> str:
+    """Return what is to be said of a threshold on Rekognition, or an empty text."""
+    if threshold >= PUBLIC_SAFETY:
+        return ""
+    return _wide(threshold) if purpose is Purpose.MISSING_PERSON else LOW
 
 
 def _wide(value: float) -> str:

@@ -114,7 +114,8 @@ class Probing:
         held: dict[int, Footage] = {}
         for key, match in engine.seen(picture, face=face, threshold=threshold):
             footage = self._store.footage.by_key(case_id, key)
-            track = self._store.tracks.get(footage.id, match.track_id) if footage else None
+            # What an engine has seen and no search has collected, such as while a price was looked at, is left out.
+            track = self._store.tracks.find(footage.id, match.track_id) if footage else None
             if footage and track:
                 held[footage.id] = footage
                 found.setdefault(footage.id, []).append((track, match.similarity))

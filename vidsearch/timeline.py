@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vidsearch import clock
@@ -45,6 +45,8 @@ class FootageRow:
 
     An outdated one was searched by an earlier version of the engine, or before somebody was enrolled, where the engine
     must be asked about everybody anew; its results stay until it is searched again."""
+    done_ms: int
+    """How much of it this analysis is done with; the spans may still be those of one before."""
     examined_ms: int
     spans: list[ExaminedSpan]
     appearances: int
@@ -57,6 +59,12 @@ class FootageRow:
         """Share of the recording that was examined, 0 to 1."""
         length = self.footage.facts.duration_ms
         return min(1.0, self.examined_ms / length) if length else 0.0
+
+    @property
+    def done_share(self) -> float:
+        """Share of the recording that the analysis under way is done with, 0 to 1."""
+        length = self.footage.facts.duration_ms
+        return min(1.0, self.done_ms / length) if length else 0.0
 
     @property
     def unexamined(self) -> list[ExaminedSpan]:
@@ -209,7 +217,19 @@ class Timeline:
         """Return the recordings that a query's answer rests on: of its cameras, with something in its period."""
         cameras = {self._store.footage.camera_by_name(case_id, name).id for name in query.cameras} | {*query.camera_ids}
         rows = [row for row in self.footage(case_id, engine) if not cameras or row.camera.id in cameras]
-        return [row for row in rows if _overlaps(row, *clock.period(query.from_, query.to, row.camera.zone))]
+        rows = [row for row in rows if _overlaps(row, *clock.period(query.from_, query.to, row.camera.zone))]
+        # An engine examined nothing for somebody whom it was never asked about.
+        named = query.people or query.person_ids
+        return [replace(row, examined_ms=0) for row in rows] if named and self.unasked(case_id, query, engine) else rows
+
+    def unasked(self, case_id: str, query: Query, engine: str | None) -> list[str]:
+        """Return those asked about (everybody, where nobody is named) of whom an engine holds no face, by name."""
+        if engine is None:
+            return []
+        known = {person for person, _, _ in self._store.people.owners(case_id, engine).values()}
+        people = self._store.people.list(case_id)
+        wanted = {*query.people, *(person.name for person in people if person.id in query.person_ids)}
+        return [one.name for one in people if one.id not in known and (not wanted or one.name in wanted)]
 
     def one_footage(self, case_id: str, footage_id: int) -> FootageRow:
         """Return one recording. Raises UnknownRecord."""
@@ -338,6 +358,7 @@ def _footage_row(
         footage=footage,
         camera=camera,
         state=_state(footage, jobs.lengths_ms if jobs else {}, seen_before=bool(spans)),
+        done_ms=jobs.lengths_ms.get(JobState.SUCCEEDED, 0) if jobs else 0,
         examined_ms=sum(span.end_ms - span.start_ms for span in spans if span.outcome is SpanOutcome.EXAMINED),
         spans=spans,
         appearances=appearances,

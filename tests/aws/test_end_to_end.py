@@ -173,5 +173,5 @@ def test_a_collection_deleted_behind_our_back(program, stack, starts):
     stack.clients("rekognition").delete_collection(CollectionId=name)
     told = program("doctor", code=1)
     assert "reindex" in told.stdout
-    assert "1 face" in program("person", "reindex", "--engine", "rekognition").stdout
+    assert "1 face" in program("person", "reindex", "--engine", "rekognition", "--yes").stdout
     assert program("doctor").returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 from media_maker import NO_B, damage, number_in, numbered, remux, transcode, truncate
 
@@ -432,6 +434,100 @@ def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(noisy: Path, tmp_pa
     assert not out.exists()
     assert cut(noisy, [(0, 2_000)], out).stretches == (Stretch(0, 0, 2_000),)
     assert files(out.parent) == ["cut.mp4", "other.mp4"]
+
+
+CUTTING = """
+import sys
+from pathlib import Path
+from vidsearch.media.cutter import Cutter
+from vidsearch.media.probe import probe
+path, out, program = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+try:
+    Cutter(program).cut(
+        path, probe(path), path.stat().st_size, [(1_000, 70_000)], out, max_bytes=1 << 40, max_ms=1 << 40,
+        on_progress=lambda share: print("cutting", flush=True),
+    )
+except KeyboardInterrupt:
+    print("interrupted", *(path.name for path in out.parent.iterdir()))
+"""
+
+
+class Cutting:
+    """A cut in a process group of its own, as a shell makes one, with its ffmpeg at work."""
+
+    def __init__(self, path: Path, out: Path, program: str) -> None:
+        words = [sys.executable, "-c", CUTTING, str(path), str(out), program]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "cutting\n"
+        time.sleep(0.6)
+        (self.ffmpeg,) = psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self, by: int) -> tuple[list[str], str]:
+        """Send a signal to the process group; return what was said last and what was complained about."""
+        os.killpg(self.process.pid, by)
+        said, complained = self.process.communicate(timeout=20)
+        return said.splitlines()[-1:], complained
+
+
+@pytest.fixture(scope="module")
+def long(noisy: Path, folder: Path) -> dict[str, Path]:
+    """Eighty seconds: to be encoded, and to be copied."""
+    motion = transcode(noisy, folder / "short.avi", "-c:v", "mpeg4", "-q:v", "6")
+    made = {"encoded": folder / "long.avi", "copied": folder / "long.mkv"}
+    for source, path in ((motion, made["encoded"]), (noisy, made["copied"])):
+        ffmpeg.run(["-y", "-stream_loop", "19", "-i", str(source), "-c", "copy", "-an", str(path)])
+    return made
+
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("kind", "does"),
+    [("encoded", "exec {} -re"), ("encoded", "exec sleep 60 #"), ("encoded", "exec {}"), ("copied", "exec {} -re")],
+    ids=["encoding", "waiting for ffmpeg to read", "encoding at full speed", "copying"],
+)
+def test_ctrl_c_ends_a_cut_at_once_and_quietly(kind: str, does: str, long: dict[str, Path], tmp_path: Path):
+    program = does.format(ffmpeg.binary())
+    says = f'case "$*" in *"-h long"*) exec {ffmpeg.binary()} "$@";; esac; {program} "$@"'
+    cutting = Cutting(long[kind], tmp_path / "out" / "cut.mp4", script(tmp_path / "ffmpeg", says))
+    assert cutting.end(signal.SIGINT) == (["interrupted"], "")
+    assert not cutting.ffmpeg.is_running()
+
+
+@POSIX
+def test_a_cut_that_is_killed_takes_its_ffmpeg_along(long: dict[str, Path], tmp_path: Path):
+    out = tmp_path / "out" / "cut.mp4"
+    cutting = Cutting(long["encoded"], out, ffmpeg.binary())
+    cutting.end(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    # Whose child it is now may not ask for what became of it.
+    while cutting.ffmpeg.is_running() and cutting.ffmpeg.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert len(files(out.parent)) == 1
+    cut(long["copied"], [(0, 1_000)], out)
+    assert files(out.parent) == ["cut.mp4"]
+
+
+@POSIX
+def test_ctrl_c_while_ffmpeg_starts_waits_until_it_can_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    started: list[subprocess.Popen[bytes]] = []
+
+    def popen(*given: object, **more: object) -> subprocess.Popen[bytes]:
+        started.append(real(*given, **more))
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(KeyboardInterrupt):
+        ffmpeg.run([], program=script(tmp_path / "slow", "exec sleep 60"))
+    assert started[0].poll() == -signal.SIGKILL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_folder_that_cannot_be_written_says_so(plain: Path, tmp_path: Path):

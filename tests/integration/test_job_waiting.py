@@ -189,3 +189,18 @@ def _interrupt_after(number, most):
     if number >= most:
         raise KeyboardInterrupt
     return False
+
+
+def test_what_is_begun_and_what_is_away_is_told(store, make, tmp_path):
+    engine = FarEngine(tmp_path / "e", run_s=0.2)
+    worker, seen = make(engine), []
+    upload = engine.upload
+    engine.upload = lambda request, token: (
+        seen.append((worker.beginning.token, worker.running)),
+        upload(request, token),
+    )
+    worker.run(never)
+    assert sorted(token for token, _ in seen) == sorted(job.token for job in store.jobs.list("default"))
+    assert max(away for _, away in seen) > 0
+    assert (worker.beginning, worker.running) == (None, 0)
+    assert store.jobs.left_of_engines("default") == {}

@@ -111,7 +111,10 @@ def _kept(one: Case) -> str:
 def _tell_threshold(ctx: Context, changed: Case) -> None:
     """Say what the purpose means on Rekognition."""
     value, notice = threshold_for(ctx.settings(), changed.purpose)
-    click.echo(f"on Rekognition, matches count from similarity {value:g}")
+    click.echo(
+        f"on Rekognition, matches count from similarity {value:g}; for what was searched there before, "
+        "`vidsearch search --engine rekognition` applies it, which costs nothing"
+    )
     if notice:
         click.echo(notice, err=True)
 

@@ -50,14 +50,16 @@ def agree(app: App, plan: Plan, yes: bool) -> str | None:
     """
     if not app.engine().capabilities.priced:
         return None
+    notice = app.threshold_notice(plan.case_id, plan.threshold)[1]
+    if notice and (plan.pieces or plan.rematch):
+        click.echo(notice)
     estimate = app.estimating.of_search(plan)
     if not estimate.costs:
+        if plan.segments or plan.resumed:
+            click.echo(estimate.lines[0])
         return None
     for line in estimate.lines:
         click.echo(line)
-    notice = app.threshold_notice(plan.case_id)[1]
-    if notice:
-        click.echo(notice)
     agreed = estimate.lines[0]
     if yes:
         return agreed

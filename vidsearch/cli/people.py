@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 from vidsearch.cli.context import Context, case_option, print_json
 from vidsearch.cli.show import counting, table
 from vidsearch.enrolment import PhotoResult, photos_to_import
-from vidsearch.errors import PhotoRefused, UnknownRecord, UsageError
+from vidsearch.errors import EngineError, PhotoRefused, UnknownRecord, UsageError
 from vidsearch.model import Photo
 from vidsearch.timeline import PersonRow
 
@@ -138,13 +139,17 @@ def forget(ctx: Context, name: str, photo: int | None, yes: bool) -> None:
         )
         if not yes:
             click.confirm(f"Forget {what}? This cannot be undone", abort=True)
-        if photo is None:
-            app.enrolment.forget_person(app.actor, ctx.case_id, row.person.id)
-        elif photo in {held.id for held in row.photos}:
-            app.enrolment.forget_photo(app.actor, ctx.case_id, photo)
-        else:
+        if photo is not None and photo not in {held.id for held in row.photos}:
             raise UnknownRecord(f"{name} has no photo {photo}; see `vidsearch person show`")
-        app.search.rematch(ctx.case_id, None)
+        try:
+            if photo is None:
+                app.enrolment.forget_person(app.actor, ctx.case_id, row.person.id)
+            else:
+                app.enrolment.forget_photo(app.actor, ctx.case_id, photo)
+        except EngineError as exc:
+            click.echo(f"forgotten here, but not everywhere yet ({exc}); the next search sees to it again", err=True)
+        with suppress(EngineError):
+            app.search.rematch(ctx.case_id, None)
     click.echo(f"forgot {what}")
 
 
@@ -158,6 +163,13 @@ def reindex(ctx: Context, new_model: bool, engine: str | None, yes: bool) -> Non
     """Enrol everybody again from the kept photos: after a collection was lost, or for a newer face model."""
     with ctx.open(engine=engine) as app:
         if not new_model:
+            held = len(app.store.people.owners(ctx.case_id, app.engine().NAME))
+            if app.engine().capabilities.priced and held and not yes:
+                click.confirm(
+                    f"Send {held} picture{'s' * (held != 1)} to Amazon again, at a cent for some ten? "
+                    "No footage need be searched again for it",
+                    abort=True,
+                )
             click.echo(f"{app.renewal.restore(app.actor, ctx.case_id)} faces are enrolled")
             return
         model = app.engine().newer_model()

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from vidsearch.cli.context import Context, case_option, print_json
-from vidsearch.cli.show import table
+from vidsearch.cli.show import plain, table
 from vidsearch.clock import duration_text
 from vidsearch.model import Footage
 from vidsearch.probing import ProbeResult
@@ -57,6 +57,8 @@ def matches(
         searched = [] if as_json or as_csv else app.timeline.engines(ctx.case_id)
         engines: list[str | None] = [name for name in searched if engine in (None, name)]
         coverage = {name: app.timeline.coverage(ctx.case_id, query, name) for name in engines or [engine]}
+        unasked = {name: app.timeline.unasked(ctx.case_id, query, name) for name in engines}
+        limits = app.store.matches.thresholds(ctx.case_id)
     if as_json:
         print_json([row.as_json() for row in rows])
     elif as_csv:
@@ -64,8 +66,9 @@ def matches(
     else:
         _print_table(rows)
         for name, seen in coverage.items():
+            _print_unasked(unasked, name)
             found = sum(name in (None, row.appearance.engine) for row in rows)
-            _print_coverage(seen, found, f"{name}: " if len(coverage) > 1 else "")
+            _print_coverage(seen, found, f"{name}: " if len(coverage) > 1 else "", limits.get(name or ""))
         if any(row.examined_ms < row.footage.facts.duration_ms for seen in coverage.values() for row in seen):
             click.echo("`vidsearch footage list` shows what was not examined, and why.")
 
@@ -111,14 +114,26 @@ def _clock(footage: Footage, text: str) -> str:
     return text.replace("T", " ") + (" ?" if guess else "")
 
 
-def _print_coverage(rows: list[FootageRow], found: int, who: str) -> None:
+def _print_unasked(unasked: dict[str | None, list[str]], engine: str | None) -> None:
+    """Say whom an engine was never asked about: that it found none of them says nothing."""
+    names = unasked.get(engine, [])
+    if names:
+        click.echo(
+            f"{', '.join(map(plain, names))}: not enrolled at {engine}, which was not asked; search with it first"
+        )
+
+
+def _print_coverage(rows: list[FootageRow], found: int, who: str, limits: tuple[float, float] | None) -> None:
     """Say what the answer rests on: also an empty one is an answer only for what was examined."""
     length = sum(row.footage.facts.duration_ms for row in rows)
     examined = sum(row.examined_ms for row in rows)
     share = 100 * examined // length if length else 0
     rows_text = f"{len(rows)} recording{'s' * (len(rows) != 1)}"
+    threshold = ""
+    if limits:
+        threshold = f" at threshold {limits[0]:g}" + (f" to {limits[1]:g}" if limits[0] != limits[1] else "")
     click.echo(
-        f"{who}{found} appearance{'s' * (found != 1)}; {duration_text(examined)} of {duration_text(length)} "
+        f"{who}{found} appearance{'s' * (found != 1)}{threshold}; {duration_text(examined)} of {duration_text(length)} "
         f"({share} %) examined in {rows_text}. A match is a lead to check, never proof."
     )
 
@@ -129,13 +144,19 @@ def _print_coverage(rows: list[FootageRow], found: int, who: str) -> None:
     "--face", type=click.IntRange(min=1), help="Which face to ask about where there are several: 1 is the leftmost."
 )
 @click.option("--threshold", type=click.FloatRange(0, 100), help="Similarity from which a match counts.")
+@click.option("--engine", metavar="NAME", help="`local` or `rekognition`. Default: as in the settings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @case_option
 @click.pass_obj
-def probe(ctx: Context, photo: Path, face: int | None, threshold: float | None, as_json: bool) -> None:
+def probe(
+    ctx: Context, photo: Path, face: int | None, threshold: float | None, engine: str | None, as_json: bool
+) -> None:
     """Ask who a face is in the gallery, and where it was seen, without enrolling it."""
-    with ctx.open() as app:
+    with ctx.open(engine=engine) as app:
         limit = app.threshold(ctx.case_id) if threshold is None else threshold
+        can = app.engine().capabilities
+        if can.priced:
+            click.echo("the photo is sent to Amazon, which costs some three pictures: less than a cent", err=True)
         index = None if face is None else face - 1
         result = app.probe.ask(app.actor, ctx.case_id, photo, face=index, threshold=limit)
     if as_json:
@@ -150,6 +171,9 @@ def probe(ctx: Context, photo: Path, face: int | None, threshold: float | None, 
         ],
         right=("similarity",),
     )
+    if not can.seen:
+        click.echo("where it was seen cannot be asked: on Rekognition only footage searched with --by-track can be")
+        return
     click.echo(f"seen in analysed footage: {len(result.sightings)}")
     table(
         ("from", "camera", "length", "similarity", "recording"),

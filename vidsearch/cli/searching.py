@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from vidsearch.planning import Plan
     from vidsearch.worker import Worker
 
+FAILURES_SHOWN = 3
+"""Recordings named where some could not be searched."""
+
 UPDATE_S = 0.5
 """The progress bar moves this often."""
 
@@ -41,15 +45,8 @@ def register(cli: click.Group) -> None:
 @click.option("--cores", type=click.IntRange(min=1), help="Worker processes. Default: every core.")
 @click.option("--threshold", type=click.FloatRange(0, 100), help="Similarity from which a match counts.")
 @click.option("--engine", metavar="NAME", help="`local` or `rekognition`. Default: as in the settings.")
-@click.option(
-    "--by-track",
-    "mode",
-    flag_value="tracks",
-    help="Rekognition: pay by the face seen, not by the minute.",
-)
-@click.option(
-    "--active-only", "mode", flag_value="active", help="Rekognition: pay only for the parts in which a face may be."
-)
+@click.option("--by-track", is_flag=True, help="Rekognition: pay by the face seen, not by the minute.")
+@click.option("--active-only", is_flag=True, help="Rekognition: pay only for the parts in which a face may be.")
 @click.option("--no-wait", is_flag=True, help="Only queue; a running `vidsearch serve` or `work` does the rest.")
 @click.option("--yes", is_flag=True, help="Do not ask: neither where the disk may be too small nor before paying.")
 @case_option
@@ -62,11 +59,15 @@ def search(
     cores: int | None,
     threshold: float | None,
     engine: str | None,
-    mode: str | None,
+    by_track: bool,
+    active_only: bool,
     no_wait: bool,
     yes: bool,
 ) -> None:
-    """Search what is not yet searched. Ctrl-C pauses; the next search goes on."""
+    """Search what is not yet searched. Ctrl-C pauses; the same search again goes on."""
+    if by_track and active_only:
+        raise UsageError("--by-track and --active-only are two ways of searching: choose one")
+    mode = "tracks" if by_track else "active" if active_only else None
     if no_wait and threshold is not None:
         raise UsageError("a worker names people at its own threshold: set it in the settings, or wait")
     with ctx.open(cores=cores, engine=engine, rekognition_mode=mode) as app:
@@ -83,7 +84,8 @@ def search(
             return
         show = _Show(app, ctx.case_id)
         if job_ids:
-            _work(app, ctx, plan, job_ids, show)
+            again = _same_search(engine, mode)
+            _work(app, ctx, plan, job_ids, show, again)
         show.found(app.search.rematch(ctx.case_id, limit, ask=True))
         _conclude(app, ctx, plan, job_ids)
 
@@ -136,7 +138,14 @@ class _Show:
                 click.echo(plain(line))
 
 
-def _work(app: App, ctx: Context, plan: Plan, job_ids: list[int], show: _Show) -> None:
+def _same_search(engine: str | None, mode: str | None) -> str:
+    """Return the command that goes on with a search."""
+    words = ["vidsearch search", f"--engine {engine}" if engine else ""]
+    words.append({"tracks": "--by-track", "active": "--active-only"}.get(mode or "", ""))
+    return " ".join(filter(None, words))
+
+
+def _work(app: App, ctx: Context, plan: Plan, job_ids: list[int], show: _Show, again: str) -> None:
     """Run the jobs in this process, or wait for whoever runs them; pause on Ctrl-C."""
     worker = app.worker(threshold=plan.threshold, on_found=show.found)
     left = threading.Event()
@@ -149,7 +158,7 @@ def _work(app: App, ctx: Context, plan: Plan, job_ids: list[int], show: _Show) -
         except KeyboardInterrupt:
             worker.manager.pause()
             app.search.pause(app.actor, ctx.case_id, job_ids)
-            raise VidsearchError("paused; nothing is lost: the next `vidsearch search` goes on from here") from None
+            raise VidsearchError(f"paused; nothing is lost: `{again}` goes on from here") from None
         finally:
             left.set()
             watcher.join()
@@ -173,27 +182,49 @@ def _note(app: App, worker: Worker) -> str:
     waits, beginning = worker.manager.waits_for, worker.manager.beginning
     if waits:
         return f"waiting: {waits}"
-    if beginning is None or app.engine().capabilities.reads_in_place:
+    if app.engine().capabilities.reads_in_place:
         return ""
+    if beginning is None:
+        away = worker.manager.running
+        return f"waiting for Amazon: {away} piece{'s' * (away != 1)}" if away else ""
     name = Path(app.store.footage.get(beginning.case_id, beginning.footage_id).path).name
     share = app.engine().progress(beginning.token)
-    return f"sending {name}" + (f" ({100 * share:.0f} %)" if share is not None else "")
+    # In a pipe each new note is a line of its own.
+    shown = sys.stdout.isatty() and share is not None
+    return f"cutting and sending {name}" + (f" ({100 * (share or 0.0):.0f} %)" if shown else "")
 
 
 def _conclude(app: App, ctx: Context, plan: Plan, job_ids: list[int]) -> None:
     """Say what came of it; exit 1 where a part could not be searched."""
     progress = app.search.progress(ctx.case_id, job_ids)
-    total = app.store.appearances.count(ctx.case_id)
+    name = app.engine().NAME
+    total = app.store.appearances.count(ctx.case_id, engine=name)
     failed = progress.counts.get(JobState.FAILED, 0)
     if plan.pieces:
         click.echo(f"searched {duration_text(progress.searched_ms)}; {total} appearances in all")
     elif total:
         click.echo(f"{total} appearances in all")
+    for other, jobs in app.store.jobs.left_of_engines(ctx.case_id).items():
+        if other != name:
+            click.echo(f"{jobs} pieces of another search wait: `vidsearch search --engine {other}` goes on with them")
     if failed:
         raise SourceUnavailable(
-            f"{failed} of {len(job_ids)} pieces could not be searched: {'; '.join(progress.errors)}"
+            f"{failed} of {len(job_ids)} pieces could not be searched: {_failures(app, ctx, job_ids)}"
         )
     if plan.unavailable and not plan.pieces:
         gone = len(plan.unavailable)
         are = "recording is" if gone == 1 else "recordings are"
         raise SourceUnavailable(f"{gone} {are} not there; run `vidsearch footage relink FOLDER`")
+
+
+def _failures(app: App, ctx: Context, job_ids: list[int]) -> str:
+    """Say which recordings could not be searched and why, the first few."""
+    wanted = set(job_ids)
+    reasons: dict[str, str] = {}
+    for job in app.store.jobs.list(ctx.case_id, JobState.FAILED):
+        if job.id in wanted:
+            name = Path(app.store.footage.get(job.case_id, job.footage_id).path).name
+            reasons.setdefault(name, job.error or "no reason was kept")
+    shown = [f"{plain(name)}: {reason}" for name, reason in list(reasons.items())[:FAILURES_SHOWN]]
+    more = len(reasons) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more, see `vidsearch footage list`" if more else "")

@@ -13,6 +13,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+TOLD_FROM = 0.05
+"""Share that must be done before its speed is believed of the rest."""
+
 PLAIN_EVERY_S = 10.0
 """In a pipe, progress is a line at most this often."""
 
@@ -137,7 +140,9 @@ class SearchProgress:
     def update(self, done_ms: float, note: str = "") -> None:
         """Show how much is done, and in a few words what is waited for."""
         passed = time.monotonic() - self._begun
-        rate = done_ms / 1000 / passed if passed else 0.0
+        # What little is done at first tells nothing of the rest.
+        told = done_ms >= TOLD_FROM * self._total and passed > 0
+        rate = done_ms / 1000 / passed if told else 0.0
         left = (self._total - done_ms) / 1000 / rate if rate else self._expected - passed
         speed = f"{rate:.1f} x real time" if rate else f"first pieces, {clock_text(passed)} so far"
         words = speed, f"{clock_text(left)} left" if left > 0 else ""

@@ -137,6 +137,11 @@ class JobManager:
         return self._beginning
 
     @property
+    def running(self) -> int:
+        """How many jobs are with the engine."""
+        return len(self._running)
+
+    @property
     def waits_for(self) -> str | None:
         """Why the engine was last asked to be asked again later, or None where nothing waits for it."""
         return self._later.reason

@@ -301,6 +301,15 @@ class Jobs:
         )
         return [(row["engine"], row["engine_version"], row["settings_key"]) for row in rows]
 
+    def left_of_engines(self, case_id: str) -> dict[str, int]:
+        """Return engine -> jobs of a case that wait for somebody to go on with them, open ones included."""
+        rows = self._db.all(
+            f"SELECT engine, count(*) AS jobs FROM jobs WHERE case_id = ? AND (state = 'paused' OR {_OPEN_SQL}) "
+            "GROUP BY engine",
+            (case_id,),
+        )
+        return {row["engine"]: row["jobs"] for row in rows}
+
     def by_run(self, engine: str, run_ref: str) -> builtins.list[Job]:
         """Return the jobs that know an engine's run."""
         rows = self._db.all("SELECT * FROM jobs WHERE run_ref = ? AND engine = ? ORDER BY id", (run_ref, engine))
@@ -325,6 +334,27 @@ class Jobs:
             f"SELECT state, count(*) AS jobs, sum(end_ms - start_ms) AS length FROM jobs "
             f"WHERE case_id = :case_id {chosen} GROUP BY state",
             {"case_id": case_id, "job_ids": None if job_ids is None else listed(job_ids)},
+        )
+        return {JobState(row["state"]): (row["jobs"], row["length"]) for row in rows}
+
+    def running_totals(self, case_id: str) -> dict[JobState, tuple[int, int]]:
+        """Return what ``totals`` does of the search under way: what is open, and what stopped since it was queued.
+
+        Empty where nothing is open.
+        """
+        # A queued job has not moved since it was queued; of an active one its history tells.
+        since = self._db.one(
+            "SELECT min(CASE state WHEN 'queued' THEN updated_ms ELSE (SELECT max(at_ms) FROM job_events "
+            "WHERE job_id = jobs.id AND new = 'queued') END) AS queued_ms "
+            f"FROM jobs WHERE case_id = ? AND {_OPEN_SQL}",
+            (case_id,),
+        )
+        if since is None or since["queued_ms"] is None:
+            return {}
+        rows = self._db.all(
+            "SELECT state, count(*) AS jobs, sum(end_ms - start_ms) AS length FROM jobs "
+            f"WHERE case_id = ? AND ({_OPEN_SQL} OR updated_ms >= ?) GROUP BY state",
+            (case_id, since["queued_ms"]),
         )
         return {JobState(row["state"]): (row["jobs"], row["length"]) for row in rows}
 

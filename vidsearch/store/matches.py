@@ -83,6 +83,11 @@ class Matches:
         )
         return (row["gallery_revision"], row["jobs_done"], row["threshold"]) if row else None
 
+    def thresholds(self, case_id: str) -> dict[str, tuple[float, float]]:
+        """Return engine -> the least and the highest threshold that the appearances of a case were made with."""
+        rows = self._db.all(self._db.queries["thresholds_of_case"], {"case_id": case_id})
+        return {row["engine"]: (row["least"], row["highest"]) for row in rows}
+
     def set_matched(
         self,
         footage_id: int,

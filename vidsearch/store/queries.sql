@@ -91,3 +91,9 @@ AND ((jobs.engine_version = :version AND jobs.settings_key = :key)
      OR NOT EXISTS (SELECT 1 FROM matched WHERE matched.footage_id = span.footage_id AND matched.engine = :engine
                     AND matched.engine_version = :version AND matched.settings_key = :key))
 ORDER BY span.footage_id, span.start_ms;
+
+-- thresholds_of_case: the thresholds that the appearances of a case were made with, by engine
+SELECT matched.engine, min(matched.threshold) AS least, max(matched.threshold) AS highest
+FROM matched JOIN footage ON footage.id = matched.footage_id
+WHERE footage.case_id = :case_id
+GROUP BY matched.engine;

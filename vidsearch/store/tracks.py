@@ -70,10 +70,15 @@ class Tracks:
 
     def get(self, footage_id: int, track_id: str) -> Track:
         """Return a track. Raises UnknownRecord."""
-        row = self._db.one("SELECT * FROM tracks WHERE footage_id = ? AND id = ?", (footage_id, track_id))
-        if row is None:
+        found = self.find(footage_id, track_id)
+        if found is None:
             raise UnknownRecord(f"there is no track {track_id} in recording {footage_id}")
-        return _track(row)
+        return found
+
+    def find(self, footage_id: int, track_id: str) -> Track | None:
+        """Return a track, or None where it is not known."""
+        row = self._db.one("SELECT * FROM tracks WHERE footage_id = ? AND id = ?", (footage_id, track_id))
+        return _track(row) if row else None
 
     def for_footage(
         self, footage_id: int, engine: str, version: str, start_ms: int | None = None, end_ms: int | None = None
