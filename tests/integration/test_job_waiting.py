@@ -20,6 +20,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(manager, "IDLE_S", 0.02)
     monkeypatch.setattr(later, "BUSY_S", 0.02)
     monkeypatch.setattr(later, "FIRST_S", 0.005)
+    monkeypatch.setattr(later, "LONGEST_S", 0.05)
+    monkeypatch.setattr(later, "PATIENCE_S", 0.1)
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ BUSY_S = 5.0
 FIRST_S, LONGEST_S = 2.0, 60.0
 """An engine that cannot be reached is asked again after so long; the wait doubles up to the longest."""
 
-TRIES = 12
-"""Failures in a row, of whichever jobs, after which whoever waits is told: about eight minutes."""
+TRIES, PATIENCE_S = 12, 480.0
+"""Failures in a row, of whichever jobs, and the seconds that they lasted, after which whoever waits is told."""
 
 
 @dataclass(slots=True)
@@ -35,6 +35,8 @@ class Later:
         """Why the last one waits; None where none does."""
         self._waiting: dict[int, _Waiting] = {}
         self._failures = 0
+        self._since = 0.0
+        """When the first of them was, in monotonic seconds."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -66,9 +68,11 @@ class Later:
 
     def failed(self, why: EngineUnavailable) -> None:
         """Count a failure to reach the engine. Raises it where there were too many in a row."""
+        now = time.monotonic()
+        self._since = self._since if self._failures else now
         self._failures += 1
         self.reason = str(why)
-        if self._failures >= TRIES:
+        if self._failures >= TRIES and now - self._since >= PATIENCE_S:
             raise why
 
     def reached(self) -> None:
