@@ -61,7 +61,7 @@ class Later:
             wait_s = BUSY_S
         else:
             self.failed(why)
-            wait_s = min(LONGEST_S, FIRST_S * 2 ** (self._failures - 1))
+            wait_s = min(LONGEST_S, FIRST_S * 2 ** min(10, self._failures - 1))
         self.reason = str(why)
         # Workers that were all turned away at once should not come back at once.
         self._waiting[job.id] = _Waiting(job, time.monotonic() + wait_s * random.uniform(0.5, 1.0))
