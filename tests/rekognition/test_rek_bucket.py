@@ -155,3 +155,42 @@ def test_looking_into_the_bucket_ends_when_the_engine_does(lazy: RekognitionEngi
     begun = time.monotonic()
     lazy._listener._post.take(stop)
     assert time.monotonic() - begun < 1
+
+
+def stored(aws: AwsPlace) -> list[str]:
+    listed = aws.clients("s3").list_object_versions(Bucket=aws.bucket, Prefix=f"{PREFIX}/results/")
+    return [one["Key"] for kind in ("Versions", "DeleteMarkers") for one in listed.get(kind, [])]
+
+
+@pytest.mark.parametrize("keeps_versions", [False, True])
+@pytest.mark.parametrize("by", ["acknowledging", "forgetting"])
+def test_stored_results_go_when_nobody_needs_them(
+    lazy: RekognitionEngine, aws: AwsPlace, work: RunRequest, by: str, *, keeps_versions: bool
+) -> None:
+    if keeps_versions:
+        aws.clients("s3").put_bucket_versioning(Bucket=aws.bucket, VersioningConfiguration={"Status": "Enabled"})
+    lazy.start(work, "t1")
+    run_function(aws, ended(aws))
+    (word,) = told(lazy, "t1").values()
+    put(aws, "another", "done.json", b"{}")
+    assert len(stored(aws)) > 2
+    if by == "acknowledging":
+        lazy.acknowledge(word)
+    else:
+        lazy.purge_footage(work.footage_key)
+    assert stored(aws) == [f"{PREFIX}/results/another/done.json"]
+    if by == "acknowledging":
+        assert [match for page in pages(lazy, "t1") for match in page.matches], "Amazon still has them"
+
+
+def test_results_that_two_attempts_share_stay_for_the_second(
+    lazy: RekognitionEngine, aws: AwsPlace, work: RunRequest
+) -> None:
+    lazy.start(work, "t1")
+    run_function(aws, ended(aws))
+    first = told(lazy, "t1")["t1"]
+    lazy.start(work, "t2")
+    lazy.acknowledge(first)
+    assert stored(aws)
+    lazy.acknowledge(told(lazy, "t2")["t2"])
+    assert stored(aws) == []

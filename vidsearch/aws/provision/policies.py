@@ -33,7 +33,7 @@ OBJECT_ACTIONS = (
     "ListMultipartUploadParts",
     "PutObject",
 )
-BUCKET_ACTIONS = ("ListBucket", "ListBucketMultipartUploads")
+BUCKET_ACTIONS = ("ListBucket", "ListBucketMultipartUploads", "ListBucketVersions")
 QUEUE_ACTIONS = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
 KEY_ACTIONS = ("Decrypt", "GenerateDataKey")
 

@@ -1,4 +1,7 @@
-"""Read what the Lambda function stored: word of jobs, and the pages of their results, as JSON in the bucket."""
+"""Read what the Lambda function stored, as JSON in the bucket: word of jobs, and the pages of their results.
+
+What nobody needs any more is removed, for it says who was where.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,17 @@ class Stored:
         if not isinstance(answer, dict):
             raise EngineError(f"s3://{self._bucket}/{key} is not what the Lambda function writes")
         return answer
+
+    def remove(self, job_id: str) -> None:
+        """Remove all that was stored of a job, every version of it. Nothing being there is no error."""
+        prefix = f"{self._prefix}/results/{job_id}/"
+        with translated(f"remove s3://{self._bucket}/{prefix}"):
+            s3 = self._clients("s3")
+            pages = s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)
+            held = [one for page in pages for kind in ("Versions", "DeleteMarkers") for one in page.get(kind) or []]
+            # Where word of the job is gone Amazon is asked instead: it goes first, lest pages be missed after a crash.
+            for one in sorted(held, key=lambda one: not one["Key"].endswith(f"/{DONE}")):
+                s3.delete_object(Bucket=self._bucket, Key=one["Key"], VersionId=one["VersionId"])
 
 
 class BucketPost:

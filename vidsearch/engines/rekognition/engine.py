@@ -109,6 +109,7 @@ class RekognitionEngine(Engine):
         self.seen_faces = Seen(self._database, calls, resources.prefix)
         self._runs = Runs(self._database)
         self._inbox = Inbox(self._database, self._runs, calls)
+        stored = Stored(clients, resources.bucket, resources.prefix) if results == "lambda" else None
         self._sending = Sending(
             folder / "cuts",
             self._database,
@@ -121,11 +122,11 @@ class RekognitionEngine(Engine):
             resources,
             Bounds(max_jobs, max_bytes, max_ms, FLOOR, keep_segments),
             self._stop.is_set,
+            stored.remove if stored is not None else None,
         )
         self._pages: Pages = AskedPages(calls)
         post: Post = Queue(clients, resources.queue_url, self._inbox, poll_s=poll_s)
-        if results == "lambda":
-            stored = Stored(clients, resources.bucket, resources.prefix)
+        if stored is not None:
             self._pages = BucketPages(stored, self._pages)
             post = BucketPost(stored, self._runs, self._inbox, look_s=min(LOOK_S, poll_s))
         self._listener = Listener(

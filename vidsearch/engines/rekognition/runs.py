@@ -211,6 +211,16 @@ class Runs:
             (now_ms() - ABANDONED_MS,),
         )
 
+    def is_shared(self, run: Run) -> bool:
+        """Whether another run of the same job of Amazon's has still to be read, or cleaned up after."""
+        with self._database.reading() as db:
+            row = db.execute(
+                "SELECT 1 FROM runs WHERE job_id = ? AND token <> ? AND (cleaned = 0 OR acknowledged = 0) "
+                "AND cancelled = 0",
+                (run.job_id, run.token),
+            ).fetchone()
+        return row is not None
+
     def of_footage(self, footage: str) -> list[Run]:
         """Return the runs of a recording, whatever became of them."""
         return self._select("footage = ?", (footage,))

@@ -66,8 +66,12 @@ class Sending:
         resources: Resources,
         bounds: Bounds,
         stop: Callable[[], bool],
+        drop_results: Callable[[str], None] | None = None,
     ) -> None:
-        """``folder`` holds cuts on their way; ``stop`` is asked during uploads."""
+        """``folder`` holds cuts on their way; ``stop`` is asked during uploads.
+
+        ``drop_results`` removes what is stored in the bucket of a job's results, where something is.
+        """
         self._folder = folder
         self._database = database
         self._runs, self._inbox = runs, inbox
@@ -75,6 +79,7 @@ class Sending:
         self._cutter, self._uploader = cutter, uploader
         self._resources, self._bounds = resources, bounds
         self._stop = stop
+        self._drop_results = drop_results
         self._shares: dict[str, float] = {}
         self._make_room()
 
@@ -203,6 +208,8 @@ class Sending:
                 path.unlink(missing_ok=True)
             if run.object_key:
                 self._uploader.remove(run.object_key, state=self._state(run), version_id=run.version_id)
+            if run.job_id and self._drop_results is not None:
+                self._drop_results(run.job_id)
             if run.state in (states.STARTING, states.STARTED):
                 self._runs.change(run.token, cancelled=1, object_key=None)
             else:
@@ -315,10 +322,12 @@ class Sending:
         return self._folder / f"{run.name}.upload.json"
 
     def _clean(self, run: Run) -> None:
-        """Remove a run's cut and, unless it is to be kept, its object."""
+        """Remove a run's cut, its stored results where no other run has them to read, and the object not to be kept."""
         self._drop_cut(run)
         if run.object_key and not self._keeps(run):
             self._uploader.remove(run.object_key, state=self._state(run), version_id=run.version_id)
+        if run.job_id and self._drop_results is not None and not self._runs.is_shared(run):
+            self._drop_results(run.job_id)
 
     def _keeps(self, run: Run) -> bool:
         return self._bounds.keep and run.state == states.DONE
