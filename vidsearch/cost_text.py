@@ -10,13 +10,16 @@ from vidsearch.costs import Estimate, Range
 MINUTE_MS = 60_000
 
 
-def confirm_text(given: Estimate, mode: str = "full") -> list[str]:
-    """Return what is said before somebody agrees to pay: the price, what it is made of, what comes later."""
+def confirm_text(given: Estimate, mode: str = "full", *, flags: bool = True) -> list[str]:
+    """Return what is said before somebody agrees to pay: the price, what it is made of, what comes later.
+
+    ``flags``: name the command line's flag for another way of searching.
+    """
     way = given.way(mode)
     lines = [f"on Rekognition, {way.title}: {way.now.money()} ({_made_of(given, mode)})"]
     if mode != "tracks":
         lines.append(
-            f"whoever is added later costs {way.each.money()} again; by the track (--by-track) it is "
+            f"whoever is added later costs {way.each.money()} again; by the track{' (--by-track)' if flags else ''} it is "
             f"{given.way('tracks').each.money()}"
         )
     else:

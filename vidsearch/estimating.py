@@ -68,6 +68,11 @@ class SearchCost:
         """What is said before somebody agrees to it."""
         return confirm_text(self.estimate, self.mode)
 
+    @property
+    def lines_without_flags(self) -> list[str]:
+        """The same for somebody who is not at the command line."""
+        return confirm_text(self.estimate, self.mode, flags=False)
+
 
 @dataclass(frozen=True, slots=True)
 class _Share:

@@ -175,9 +175,9 @@ class Timeline:
         self._store = store
         self._current = current
 
-    def people(self, case_id: str) -> list[PersonRow]:
-        """Return everybody looked for in a case, by name."""
-        counts = self._store.appearances.counts_by_person(case_id)
+    def people(self, case_id: str, engine: str | None = None) -> list[PersonRow]:
+        """Return everybody looked for in a case, by name, with what an engine (None: any) found of them."""
+        counts = self._store.appearances.counts_by_person(case_id, engine)
         return [
             PersonRow(person, self._store.people.photos(person.id), counts.get(person.id, 0))
             for person in self._store.people.list(case_id)
@@ -200,7 +200,7 @@ class Timeline:
         cameras = {camera.id: camera for camera in self._store.footage.cameras(case_id)}
         jobs = self._store.jobs.of_recordings(case_id, engine, version, key)
         spans = self._store.tracks.coverage(case_id, engine, version, key)
-        counts = self._store.appearances.counts_by_footage(case_id)
+        counts = self._store.appearances.counts_by_footage(case_id, engine)
         rows = [
             _footage_row(
                 footage,
@@ -240,7 +240,7 @@ class Timeline:
             self._store.footage.camera(case_id, footage.camera_id),
             self._store.jobs.of_recordings(case_id, engine, version, key, footage_id).get(footage_id),
             self._store.tracks.coverage(case_id, engine, version, key, footage_id).get(footage_id, []),
-            self._store.appearances.count(case_id, footage_id=footage_id),
+            self._store.appearances.count(case_id, footage_id=footage_id, engine=engine),
         )
 
     def appearances(self, case_id: str, query: Query = Query()) -> list[AppearanceRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 
 from flask import Flask, render_template
 from flask_wtf.csrf import CSRFError
@@ -54,8 +55,11 @@ TITLES = {
 log = logging.getLogger(__name__)
 
 
-def create_app(app: App, host: str = "127.0.0.1") -> Flask:
-    """Return the browser UI over an open ``app``, to be reached under ``host`` or any name of this machine."""
+def create_app(app: App, host: str = "127.0.0.1", *, waits: Callable[[], str | None] = lambda: None) -> Flask:
+    """Return the browser UI over an open ``app``, to be reached under ``host`` or any name of this machine.
+
+    ``waits`` tells what a worker in this process waits for, if it waits.
+    """
     flask = Flask(__name__, static_url_path="/static")
     settings = app.settings
     flask.config.update(
@@ -67,6 +71,7 @@ def create_app(app: App, host: str = "127.0.0.1") -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
     )
     flask.extensions["vidsearch"] = app
+    flask.extensions["vidsearch_waits"] = waits
     flask.jinja_env.trim_blocks = flask.jinja_env.lstrip_blocks = True
     flask.jinja_env.filters.update(FILTERS)
     flask.jinja_env.globals.update(FIGURES)

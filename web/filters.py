@@ -28,6 +28,10 @@ class Filters:
     min_similarity: float | None = None
     footage: int | None = None
     """Only in one recording."""
+    engine: str = ""
+    """Whose appearances: an engine's name, ``all``, or empty for the usual engine's."""
+    usual_engine: str | None = None
+    """The engine whose appearances are shown unless others are asked for; None means those of all."""
     weak: bool = False
     """Show what only resembles a weak photo, and nothing else."""
 
@@ -35,10 +39,12 @@ class Filters:
     """Whose clock ``from_`` and ``to`` are on, where they do not say."""
 
     @classmethod
-    def parse(cls, args: MultiDict[str, str], zone: str) -> Filters:
+    def parse(cls, args: MultiDict[str, str], zone: str, usual_engine: str | None = None) -> Filters:
         """Read the choices from a query string. Raises UsageError where they make no sense."""
         return cls(
             zone=zone,
+            usual_engine=usual_engine,
+            engine=args.get("engine", "").strip(),
             by="person" if args.get("by") == "person" else "camera",
             people=_numbers(args.getlist("person")),
             cameras=_numbers(args.getlist("camera")),
@@ -52,8 +58,13 @@ class Filters:
     @property
     def narrowed(self) -> bool:
         """Whether anything is left out on purpose."""
-        chosen = (self.people, self.cameras, self.from_, self.to, self.footage)
+        chosen = (self.people, self.cameras, self.from_, self.to, self.footage, self.engine)
         return any(chosen) or self.min_similarity is not None
+
+    @property
+    def shown_engine(self) -> str | None:
+        """The engine whose appearances are shown, or None for those of all."""
+        return None if self.engine == "all" else self.engine or self.usual_engine
 
     def query(self, page: int | None = None) -> Query:
         """Return the question for the read model: a page of rows, or everything."""
@@ -64,6 +75,7 @@ class Filters:
             to=self._instant(self.to),
             min_similarity=self.min_similarity,
             footage_id=self.footage,
+            engine=self.shown_engine,
             weak=self.weak,
             limit=PAGE_SIZE if page else None,
             offset=PAGE_SIZE * (page - 1) if page else 0,
@@ -82,6 +94,7 @@ class Filters:
             "to": self.to,
             "min": None if self.min_similarity is None else f"{self.min_similarity:g}",
             "footage": self.footage,
+            "engine": self.engine,
             "weak": "1" if self.weak else None,
             **changes,
         }

@@ -14,7 +14,7 @@ from vidsearch.errors import UsageError
 from vidsearch.planning import Plan
 from vidsearch.states import JobState
 from vidsearch.timeline import FootageRow
-from web.current import actor, case_id, page_number, search_state, vidsearch
+from web.current import actor, case_id, only_matched, page_number, search_state, vidsearch, waits
 from web.folders import listing, recordings, roots
 from web.words import length, plural
 
@@ -37,6 +37,8 @@ def index() -> str:
         page_number=page,
         pages=max(1, -(-len(rows) // PAGE_SIZE)),
         plan=plan,
+        matched=only_matched(plan),
+        waits=waits(),
         cost=_cost(plan),
         notice=vidsearch().threshold_notice(case_id())[1],
     )
@@ -45,7 +47,7 @@ def index() -> str:
 @blueprint.get("/progress.json")
 def progress() -> Response:
     """Return how the search is going; with ``rows=1`` the cells that change of each recording on a page."""
-    answer: dict[str, Any] = dict(search_state())
+    answer: dict[str, Any] = {**search_state(), "waits": waits()}
     if request.args.get("rows") == "1":
         rows = vidsearch().timeline.footage(case_id())
         answer["rows"] = {row.footage.id: _cells(row) for row in _on_page(rows, page_number())}
@@ -73,7 +75,8 @@ def search() -> AnyResponse:
             flash(f"{plural(plan.recordings, 'recording')} queued: {length(plan.total_ms)} to search.", "ok")
     if plan.rematch:
         new = vidsearch().search.rematch(case_id(), plan.threshold, ask=asks)
-        flash(f"{plural(len(new), 'new appearance')} in footage analysed before.", "ok")
+        if new or only_matched(plan):
+            flash(f"{plural(len(new), 'new appearance')} in footage analysed before.", "ok")
     if plan.unavailable:
         flash(f"{plural(len(plan.unavailable), 'recording')} cannot be read now: attach the drive, search again.", "no")
     if not (plan.segments or plan.resumed or plan.rematch or plan.unavailable):
@@ -163,7 +166,7 @@ def _cost(plan: Plan) -> list[str]:
     if not app.engine().capabilities.priced or not (plan.segments or plan.resumed or _asks(plan)):
         return []
     found = app.estimating.of_search(plan)
-    return found.lines if found.costs else []
+    return found.lines_without_flags if found.costs else []
 
 
 def _add_page(form: dict[str, str] | None = None, problem: str | None = None, chosen: Sequence[str] = ()) -> str:

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from vidsearch.errors import UnknownRecord, UsageError
 from vidsearch.states import OPEN, JobState
-from web.current import actor, case_id, page_number, vidsearch
+from web.current import actor, case_id, page_number, vidsearch, waits
 from web.words import plural
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
@@ -42,7 +42,7 @@ def index() -> str:
         page_number=page,
         pages=max(1, -(-total // PAGE_SIZE)),
         total=sum(counts.values()),
-        progress=vidsearch().search.progress(case_id()),
+        waits=waits(),
     )
 
 

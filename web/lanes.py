@@ -22,7 +22,7 @@ Span = list[Any]
 
 def lanes_json(timeline: Timeline, case_id: str, filters: Filters, cameras: Sequence[Camera]) -> dict[str, Any]:
     """Return lanes, coverage and appearances for the chosen filters; times are UTC milliseconds."""
-    footage = [row for row in timeline.footage(case_id) if _is_wanted(row, filters)]
+    footage = [row for row in timeline.footage(case_id, filters.shown_engine) if _is_wanted(row, filters)]
     points = timeline.points(case_id, filters.query())
     people = {row.person.id: row.person.name for row in timeline.people(case_id)}
     names = {camera.id: camera.name for camera in cameras}

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from vidsearch.enrolment import PhotoResult
 from vidsearch.errors import UsageError
 from vidsearch.timeline import Query
-from web.current import actor, case_id, vidsearch
+from web.current import actor, capabilities, case_id, only_matched, vidsearch
 from web.words import PHOTO_OUTCOMES, plural
 
 blueprint = Blueprint("people", __name__, url_prefix="/people")
@@ -27,7 +27,7 @@ TOLD = 6
 @blueprint.get("/")
 def index() -> str:
     """Show everybody looked for."""
-    return render_template("people/index.html", people=vidsearch().timeline.people(case_id()))
+    return render_template("people/index.html", people=vidsearch().timeline.people(case_id()), can=capabilities())
 
 
 @blueprint.post("/")
@@ -42,10 +42,17 @@ def person(person_id: int) -> str:
     row = vidsearch().timeline.person(case_id(), person_id)
     found = vidsearch().timeline.appearances(case_id(), Query(person_ids=[person_id], limit=RECENT, newest_first=True))
     weak = vidsearch().timeline.count(case_id(), Query(person_ids=[person_id], weak=True))
-    app = vidsearch()
-    stale = len(app.matching.pending(case_id(), app.threshold(case_id())))
+    stale, again = _stale() if row.usable else (0, 0)
     return render_template(
-        "people/person.html", row=row, appearances=found, weak=weak, recent=RECENT, stale=stale if row.usable else 0
+        "people/person.html",
+        row=row,
+        appearances=found,
+        weak=weak,
+        recent=RECENT,
+        stale=stale,
+        again=again,
+        can=capabilities(),
+        engines=vidsearch().timeline.engines(case_id()),
     )
 
 
@@ -85,7 +92,7 @@ def choose(photo_id: int) -> str:
     photo = vidsearch().store.people.photo(case_id(), photo_id)
     row = vidsearch().timeline.person(case_id(), photo.person_id)
     faces = vidsearch().enrolment.faces_of(photo)
-    return render_template("people/faces.html", photo=photo, row=row, faces=faces)
+    return render_template("people/faces.html", photo=photo, row=row, faces=faces, can=capabilities())
 
 
 @blueprint.post("/photos/<int:photo_id>/faces")
@@ -116,6 +123,17 @@ def forget_photo(photo_id: int) -> Response:
     vidsearch().enrolment.forget_photo(actor(), case_id(), photo_id)
     flash("The photo is forgotten, with its face data.", "ok")
     return redirect(url_for("people.person", person_id=photo.person_id), 303)
+
+
+def _stale() -> tuple[int, int]:
+    """Return how many recordings searched before need only be matched again, and how many searched again."""
+    app = vidsearch()
+    limit = app.threshold(case_id())
+    if app.engine().capabilities.analysis:
+        return len(app.matching.pending(case_id(), limit)), 0
+    plan = app.search.plan(case_id(), threshold=limit)
+    anew = {footage.id for footage, _ in plan.segments} & {footage.id for footage in plan.rematch}
+    return len(only_matched(plan)), len(anew)
 
 
 def _enrol(name: str, back: str) -> Response:

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, jsonify, render_template, request, url_fo
 
 from vidsearch.errors import UnknownRecord
 from vidsearch.model import Camera
-from vidsearch.timeline import AppearancePage, AppearanceRow
-from web.current import case_id, page_number, vidsearch
+from vidsearch.timeline import AppearancePage, AppearanceRow, Query
+from web.current import case_id, page_number, usual_engine, vidsearch
 from web.filters import PAGE_SIZE, Filters
 from web.lanes import lanes_json
 
@@ -25,18 +25,21 @@ def index() -> str:
     """Show the timeline."""
     timeline = vidsearch().timeline
     cameras = vidsearch().store.footage.cameras(case_id())
-    filters = Filters.parse(request.args, display_zone(cameras))
-    people = sorted(timeline.people(case_id()), key=lambda row: (-row.appearances, row.person.name))
+    filters = _filters(cameras)
+    people = sorted(
+        timeline.people(case_id(), filters.shown_engine), key=lambda row: (-row.appearances, row.person.name)
+    )
     shown = [row for i, row in enumerate(people) if i < PILLS or row.person.id in filters.people]
     table = _table(filters)
-    total = timeline.count(case_id(), Filters(weak=filters.weak).query())
-    weak = timeline.count(case_id(), Filters(weak=True).query())
+    total = timeline.count(case_id(), Query(engine=filters.shown_engine, weak=filters.weak))
+    weak = timeline.count(case_id(), Query(engine=filters.shown_engine, weak=True))
     return render_template(
         "timeline/index.html",
         filters=filters,
         people=people,
         pills=shown,
         cameras=cameras,
+        engines=timeline.engines(case_id()),
         recording=vidsearch().store.footage.get(case_id(), filters.footage) if filters.footage else None,
         zone=filters.zone,
         total=total,
@@ -52,14 +55,14 @@ def index() -> str:
 def data() -> Response:
     """Return what the lanes are drawn from."""
     cameras = vidsearch().store.footage.cameras(case_id())
-    filters = Filters.parse(request.args, display_zone(cameras))
+    filters = _filters(cameras)
     return jsonify(lanes_json(vidsearch().timeline, case_id(), filters, cameras))
 
 
 @blueprint.get("/timeline/rows")
 def rows() -> str:
     """Return the table alone, for the period the lanes show."""
-    filters = Filters.parse(request.args, display_zone(vidsearch().store.footage.cameras(case_id())))
+    filters = _filters(vidsearch().store.footage.cameras(case_id()))
     return render_template("timeline/_rows.html", filters=filters, selected=None, **_table(filters))
 
 
@@ -81,6 +84,10 @@ def display_zone(cameras: list[Camera]) -> str:
     """Return the zone of the shared time axis: that of most cameras."""
     zones = [camera.zone for camera in cameras]
     return max(sorted(set(zones)), key=zones.count) if zones else "UTC"
+
+
+def _filters(cameras: list[Camera]) -> Filters:
+    return Filters.parse(request.args, display_zone(cameras), usual_engine())
 
 
 def _table(filters: Filters) -> dict[str, Any]:
@@ -115,5 +122,7 @@ def _beside(found: AppearancePage) -> dict[str, Any]:
         "photo_number": numbers.get(found.photo.id, 0) if found.photo else 0,
         "photo_count": len(photos),
         "playback": vidsearch().pictures.playable(item),
+        # For links to the timeline: what they lead to must be among what it shows.
+        "engine": item.engine if usual_engine() not in (None, item.engine) else None,
         "here": url_for("timeline.appearance", appearance_id=item.id),
     }

@@ -64,6 +64,35 @@ def test_nothing_is_paid_for_looking_for_nobody(client, app, paid, add_recording
     assert app.store.jobs.counts("default") == {}
 
 
+def test_footage_to_be_searched_again_is_not_said_to_be_matched_only(client, app, paid, add_person, add_recording):
+    ann = add_person("Ann")
+    add_recording("k1")
+    page = client.get("/footage/").get_data(as_text=True)
+    assert "To search: 1 recording" in page
+    assert "without being gone through" not in page
+    assert "by the track it is" in page
+    page = client.get(f"/people/{ann.id}").get_data(as_text=True)
+    assert "1 recording searched before is to be searched again" in page
+    assert "that costs" in page
+    assert "Search now" not in page
+    assert "need not be gone through again" not in client.get("/people/").get_data(as_text=True)
+
+
+def test_what_a_photo_costs_is_said_beside_the_form(client, app, paid, add_person):
+    ann = add_person("Ann")
+    for url in ("/people/", f"/people/{ann.id}"):
+        assert "for less than a cent" in client.get(url).get_data(as_text=True)
+
+
+def test_what_is_free_is_not_said_to_cost(client, add_person, add_recording):
+    ann = add_person("Ann")
+    add_recording("k1")
+    page = client.get("/people/").get_data(as_text=True)
+    assert "need not be gone through again" in page
+    assert "less than a cent" not in page
+    assert "Search now" in client.get(f"/people/{ann.id}").get_data(as_text=True)
+
+
 class ByTrack(StillEngine):
     """Is asked about tracks, for money; notes whether it might ask."""
 

@@ -13,6 +13,7 @@ from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
     from vidsearch.app import App
+    from vidsearch.worker import Worker
 
 DEFAULT_PORT = 8080
 
@@ -41,18 +42,17 @@ def serve(ctx: Context, host: str, port: int, cores: int | None, engine: str | N
     from web.server import make_server
 
     with ctx.open(cores=cores, engine=engine) as app:
-        server = make_server(create_app(app), host, port)
-        stop = threading.Event()
-        worker = None if no_work else _start_worker(app, stop)
+        supervisor = Supervisor(app)
+        server = make_server(create_app(app, waits=supervisor.waits_for), host, port)
+        if not no_work:
+            supervisor.start()
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"vidsearch is at http://{shown}:{server.effective_port} (Ctrl-C stops it)")
         try:
             server.run()
         finally:
             server.close()
-            stop.set()
-            if worker:
-                worker.join()
+            supervisor.stop()
 
 
 @click.command()
@@ -69,23 +69,46 @@ def work(ctx: Context, cores: int | None, engine: str | None) -> None:
         app.worker().run_forever(stop)
 
 
-def _start_worker(app: App, stop: threading.Event) -> threading.Thread:
-    thread = threading.Thread(target=_keep_working, args=(app, stop), name="supervisor")
-    thread.start()
-    return thread
+class Supervisor:
+    """The worker beside a server. One that ends, for a bug even, is followed by another until it is stopped."""
 
+    def __init__(self, app: App) -> None:
+        """Work on the jobs of ``app`` once started."""
+        self._app = app
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._worker: Worker | None = None
+        self._trouble: str | None = None
 
-def _keep_working(app: App, stop: threading.Event) -> None:
-    """Work until stopped. A worker that ends for any other reason, a bug included, is followed by another."""
-    while not stop.is_set():
-        worker = threading.Thread(target=_work, args=(app, stop), name="worker")
-        worker.start()
-        worker.join()
-        stop.wait(RETRY_S)
+    def start(self) -> None:
+        """Begin to work, in threads."""
+        self._thread = threading.Thread(target=self._keep_working, name="supervisor")
+        self._thread.start()
 
+    def stop(self) -> None:
+        """End the work, and wait for it to end."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
 
-def _work(app: App, stop: threading.Event) -> None:
-    try:
-        app.worker().run_forever(stop)
-    except VidsearchError as exc:
-        click.echo(f"vidsearch: the worker waits {RETRY_S} s: {exc}", err=True)
+    def waits_for(self) -> str | None:
+        """Return what the worker waits for, or None where it works or has nothing to do. Safe for threads."""
+        worker = self._worker
+        return self._trouble or (worker.manager.waits_for if worker else None)
+
+    def _keep_working(self) -> None:
+        while not self._stop.is_set():
+            worker = threading.Thread(target=self._work, name="worker")
+            worker.start()
+            worker.join()
+            self._worker = None
+            self._stop.wait(RETRY_S)
+
+    def _work(self) -> None:
+        try:
+            self._worker = self._app.worker()
+            self._trouble = None
+            self._worker.run_forever(self._stop)
+        except VidsearchError as exc:
+            self._trouble = str(exc)
+            click.echo(f"vidsearch: the worker waits {RETRY_S} s: {exc}", err=True)

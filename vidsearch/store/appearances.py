@@ -150,31 +150,42 @@ class Appearances:
         return [tuple(row) for row in rows]
 
     def neighbours(self, item: Appearance) -> tuple[Appearance | None, Appearance | None]:
-        """Return the same person's appearance before this one and the one after it, on any camera, as weak as it."""
+        """Return the same person's appearance before this one and the one after it, on any camera.
+
+        As weak as it and found by the same engine: another one finds the same visits once more.
+        """
         found: list[Appearance | None] = []
         for sign, order in (("<", "DESC"), (">", "ASC")):
             row = self._db.one(
                 f"SELECT * FROM appearances WHERE case_id = :case_id AND person_id = :person_id AND weak = :weak "
-                f"AND (at_ms, id) {sign} (SELECT at_ms, id FROM appearances WHERE id = :id) "
+                f"AND engine = :engine AND (at_ms, id) {sign} (SELECT at_ms, id FROM appearances WHERE id = :id) "
                 f"ORDER BY at_ms {order}, id {order} LIMIT 1",
-                {"case_id": item.case_id, "person_id": item.person_id, "weak": int(item.weak), "id": item.id},
+                {
+                    "case_id": item.case_id,
+                    "person_id": item.person_id,
+                    "weak": int(item.weak),
+                    "engine": item.engine,
+                    "id": item.id,
+                },
             )
             found.append(_appearance(row) if row else None)
         return found[0], found[1]
 
-    def counts_by_person(self, case_id: str) -> dict[int, int]:
-        """Return person id -> how many appearances count as theirs; people without any are left out."""
+    def counts_by_person(self, case_id: str, engine: str | None = None) -> dict[int, int]:
+        """Return person id -> how many appearances (of one engine) count as theirs; people without any are left out."""
         rows = self._db.all(
-            "SELECT person_id, count(*) AS rows FROM appearances WHERE case_id = ? AND weak = 0 GROUP BY person_id",
-            (case_id,),
+            "SELECT person_id, count(*) AS rows FROM appearances WHERE case_id = ? AND weak = 0 "
+            "AND (? IS NULL OR engine = ?) GROUP BY person_id",
+            (case_id, engine, engine),
         )
         return {row["person_id"]: row["rows"] for row in rows}
 
-    def counts_by_footage(self, case_id: str) -> dict[int, int]:
-        """Return recording -> how many appearances that count it has; recordings without any are left out."""
+    def counts_by_footage(self, case_id: str, engine: str | None = None) -> dict[int, int]:
+        """Return recording -> how many appearances (of one engine) that count it has; those without are left out."""
         rows = self._db.all(
-            "SELECT footage_id, count(*) AS rows FROM appearances WHERE case_id = ? AND weak = 0 GROUP BY footage_id",
-            (case_id,),
+            "SELECT footage_id, count(*) AS rows FROM appearances WHERE case_id = ? AND weak = 0 "
+            "AND (? IS NULL OR engine = ?) GROUP BY footage_id",
+            (case_id, engine, engine),
         )
         return {row["footage_id"]: row["rows"] for row in rows}
 

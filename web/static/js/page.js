@@ -79,6 +79,11 @@ function follow(tag, table) {
       const shown = document.getElementById(id);
       if (shown) shown[value] = state.percent;
     }
+    const waits = document.getElementById("waits");
+    if (waits) {
+      waits.hidden = !state.waits;
+      waits.querySelector("span").textContent = state.waits;
+    }
     if (table) update(table, state.rows);
     document.dispatchEvent(new CustomEvent("searching", { detail: state }));
     if (state.open) setTimeout(look, document.hidden ? 5 * POLL_MS : POLL_MS);
