@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +41,13 @@ SAYS_NOTHING: Final = "Conversion failed!"
 """What some versions say last of all, behind the reason."""
 
 
+if sys.platform == "win32":
+    APART: Final[dict[str, Any]] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+else:
+    APART: Final[dict[str, Any]] = {"start_new_session": True}
+"""Keeps the terminal's Ctrl-C from ffmpeg: it is for us, who end ffmpeg then and do not take its end for a failure."""
+
+
 class Stopped(FFmpegFailed):
     """The work was stopped on request."""
 
@@ -66,7 +75,7 @@ def times_kept(program: str = "") -> Mapping[str, str]:
     """
     line = [program or binary(), "-hide_banner", "-h", "long"]
     try:
-        said = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout
+        said = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False, **APART).stdout
     except OSError as exc:
         raise FFmpegFailed(f"{line[0]} cannot be run: {exc.strerror or exc}") from exc
     return {"fps_mode" if b"-fps_mode" in said else "vsync": "vfr"}
@@ -110,26 +119,31 @@ def run(
 
 
 class Feed:
-    """What ffmpeg reads: to be written to like a file."""
+    """What ffmpeg reads: to be written to like a file, and sent on."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         """``pipe`` is the standard input of a running ffmpeg."""
         self._pipe = pipe
+        self._held: list[bytes] = []
+        # PyAV prints and forgets a Ctrl-C that comes while Python code writes for it. In this there is none.
+        self.write: Final[Callable[[bytes], None]] = self._held.append
+        """Take data, to be sent."""
         self.ended = False
         """ffmpeg takes no more: whoever writes may stop. Why, is told when the block ends."""
 
-    def write(self, data: bytes) -> int:
-        """Hand data to ffmpeg, waiting until it has taken them. Never raises for an ffmpeg that is gone."""
+    def send(self) -> None:
+        """Hand ffmpeg what was written, waiting until it has taken it. Never raises for an ffmpeg that is gone."""
+        data = b"".join(self._held)
+        self._held.clear()
         try:
-            return self._pipe.write(data)
+            self._pipe.write(data)
         except BrokenPipeError:
             self.ended = True
-            return len(data)
 
 
 @contextmanager
 def fed(command: Stream | Sequence[str], *, program: str = "") -> Iterator[Feed]:
-    """Run ffmpeg on what is written to the feed that is given out, until the block ends.
+    """Run ffmpeg on what is written to the feed that is given out, until the block ends; then the rest is sent.
 
     Raises FFmpegFailed or DiskFull, as ``run``; also where ffmpeg ends before it has taken everything.
     """
@@ -137,6 +151,7 @@ def fed(command: Stream | Sequence[str], *, program: str = "") -> Iterator[Feed]
         assert process.stdin is not None
         feed = Feed(process.stdin)
         yield feed
+        feed.send()
         with suppress(BrokenPipeError):
             process.stdin.close()
         process.wait()
@@ -162,14 +177,18 @@ def _started(
     line = [program or binary(), "-nostdin", "-hide_banner", "-loglevel", level, *args]
     # To a file, not a pipe: of a damaged recording ffmpeg may have a great deal to say.
     with tempfile.TemporaryFile() as messages:
+        process = None
         try:
-            process = subprocess.Popen(line, stdin=stdin, stdout=subprocess.DEVNULL, stderr=messages)
-        except OSError as exc:
-            raise FFmpegFailed(f"{line[0]} cannot be run: {exc.strerror or exc}") from exc
-        try:
+            with _ctrl_c_put_off():
+                process = subprocess.Popen(line, stdin=stdin, stdout=subprocess.DEVNULL, stderr=messages, **APART)
             yield process
+        except OSError as exc:
+            if process is not None:
+                raise
+            raise FFmpegFailed(f"{line[0]} cannot be run: {exc.strerror or exc}") from exc
         finally:
-            _end(process)
+            if process is not None:
+                _end(process)
         if process.returncode:
             said = _last_lines(messages)
             if any(NO_SPACE in one for one in said):
@@ -177,6 +196,23 @@ def _started(
             raise FFmpegFailed(f"ffmpeg failed: {said[-1] if said else f'exit code {process.returncode}'}")
         if times_as_given and _changed_times(messages):
             raise FFmpegFailed("ffmpeg changed times that it did not like")
+
+
+@contextmanager
+def _ctrl_c_put_off() -> Iterator[None]:
+    """Let a Ctrl-C wait for the end of the block: in the midst of a start it would leave an ffmpeg nobody knows of."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is None:
+        yield
+        return
+    came = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: came.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if came.is_set():
+        signal.raise_signal(signal.SIGINT)
 
 
 def _changed_times(messages: IO[Any]) -> bool:

@@ -22,7 +22,7 @@ from vidsearch.cuts import Span, Stretch
 from vidsearch.errors import FFmpegFailed, FootageRefused
 from vidsearch.media.container import opened, video_stream
 from vidsearch.media.decoding import Decoder
-from vidsearch.media.ffmpeg import fed, size_of, times_kept
+from vidsearch.media.ffmpeg import Feed, fed, size_of, times_kept
 from vidsearch.media.packets import Reading
 from vidsearch.media.sampled import SampledFrame
 from vidsearch.media.timing import frame_ms
@@ -134,7 +134,7 @@ def _chain(first: tuple[int, VideoFrame], others: Iterator[tuple[int, VideoFrame
 
 
 def _feed(
-    feed: Any,
+    feed: Feed,
     pictures: Iterator[tuple[int, VideoFrame]],
     facts: MediaFacts,
     spans: Sequence[Span],
@@ -157,6 +157,7 @@ def _feed(
             frame = decoded.reformat(*size, "yuv420p")
             frame.pts, frame.time_base = layout.place(ms), clock
             out.mux(stream.encode(frame))
+            feed.send()
             if encoded.first is None:
                 encoded.first = _thumbnail(frame, facts)
             last = frame
