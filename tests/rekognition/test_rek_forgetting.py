@@ -132,6 +132,60 @@ def test_faces_seen_are_sent_again_where_their_collection_was_deleted(
     assert listed() == [f"t-{TRACK}"]
 
 
+def test_a_newer_model_gets_a_collection_of_faces_seen_of_its_own(
+    engine: RekognitionEngine, seen: Seen, face: Callable[..., SeenFace], listed: Callable[[], list[str]], aws: AwsPlace
+) -> None:
+    (known,) = engine.faces(CASE)
+    jpeg = engine.face_picture(CASE, known)
+    assert jpeg is not None
+    seen.want(CASE, "f1")
+    seen.index(CASE, [face()])
+    seen.set_sent(CASE, "f1")
+    assert seen.of_face(CASE, known, jpeg, 70.0)
+    old = seen._name(CASE)
+    engine.adopt("9.0")
+    assert old not in aws.rekognition.list_collections()["CollectionIds"]
+    assert (seen.known(CASE, "f1"), seen.unsent(CASE), seen.questions(CASE, [known], more=False)) == (set(), ["f1"], 0)
+    assert seen.of_face(CASE, known, jpeg, 70.0) == []
+    seen.index(CASE, [face()])
+    assert seen._name(CASE) != old
+    assert listed() == [f"t-{TRACK}"]
+    assert seen.of_face(CASE, known, jpeg, 70.0)
+
+
+def test_the_older_collection_of_faces_seen_goes_also_after_a_crash(
+    engine: RekognitionEngine,
+    seen: Seen,
+    face: Callable[..., SeenFace],
+    aws: AwsPlace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen.index(CASE, [face()])
+    old = seen._name(CASE)
+    with monkeypatch.context() as crash:
+        crash.setattr(seen, "drop_outdated", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            engine.adopt("9.0")
+    assert old in aws.rekognition.list_collections()["CollectionIds"]
+    seen.purge("f1")
+    assert old not in aws.rekognition.list_collections()["CollectionIds"]
+
+
+def _killed() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_track_that_two_processes_sent_goes_whole(
+    seen: Seen, face: Callable[..., SeenFace], listed: Callable[[], list[str]], pixels: np.ndarray
+) -> None:
+    seen.index(CASE, [face()])
+    # By another process, which was first to ask and last to write down.
+    seen._calls.index_face(seen._name(CASE), photos.whole(picture(pixels[:, ::-1])).jpeg, f"t-{TRACK}", gate=False)
+    assert listed() == 2 * [f"t-{TRACK}"]
+    seen.purge("f1")
+    assert listed() == []
+
+
 class Finder:
     """An engine that has found a track in each recording."""
 

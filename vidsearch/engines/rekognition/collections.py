@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -108,12 +109,16 @@ class Collections:
         self._calls.delete_collection(name)
         return model if model != self.model else None
 
-    def renew(self, model: str) -> None:
-        """Have every gallery go to a new collection, of a newer model, with the next face enrolled."""
+    def renew(self, model: str, also: Callable[[sqlite3.Connection], None]) -> None:
+        """Have every gallery go to a new collection, of a newer model, with the next face enrolled.
+
+        ``also`` is done in the same transaction.
+        """
         with self._database.changing() as db:
             newest = db.execute("SELECT coalesce(max(generation), 0) FROM collections").fetchone()[0]
             db.execute("INSERT OR REPLACE INTO facts VALUES ('generation', ?)", (str(newest + 1),))
             db.execute("INSERT OR REPLACE INTO facts VALUES ('model', ?)", (model,))
+            also(db)
 
     def restore(self, gallery: str) -> int:
         """Make a gallery's collection again and index the kept pictures into it; return how many faces it has.

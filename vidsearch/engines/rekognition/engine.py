@@ -199,9 +199,10 @@ class RekognitionEngine(Engine):
         """Go over to Amazon's newest face model, as ``newer_model`` told it.
 
         Every gallery gets a new collection with the next face enrolled; faces enrolled before count as outdated, and
-        all footage as not yet searched.
+        all footage as not yet searched. What was seen is sent again with the next search by the track.
         """
-        self._collections.renew(model)
+        self._collections.renew(model, self.seen_faces.forget_all)
+        self.seen_faces.drop_outdated()
 
     def restore(self, gallery: str) -> int:
         """Make the collection of a gallery again from the kept pictures, and return how many faces it has.

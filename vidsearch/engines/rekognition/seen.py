@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vidsearch.engines.rekognition.calls import Answer, Calls
@@ -109,8 +111,9 @@ class Seen:
                     "INSERT INTO seen (gallery, track, footage, aws_id, at_ms) VALUES (?, ?, ?, ?, ?)",
                     (gallery, face.track_id, face.footage, aws_id, now_ms()),
                 )
-        if aws_id and not wanted:  # the recording was forgotten meanwhile
-            self._calls.delete_faces(collection, [aws_id])
+        if aws_id and not wanted:  # the recording was forgotten meanwhile, or a newer model taken
+            with suppress(AwsNotFound):
+                self._calls.delete_faces(collection, [aws_id])
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -173,6 +176,7 @@ class Seen:
 
     def purge(self, footage: str) -> None:
         """Delete all faces of a recording at Amazon, then what we know of them."""
+        self.drop_outdated()
         with self._database.reading() as db:
             rows = db.execute("SELECT gallery, track, aws_id FROM seen WHERE footage = ? AND aws_id <> ''", (footage,))
             held: dict[str, dict[str, str]] = {}
@@ -188,6 +192,23 @@ class Seen:
             db.execute("DELETE FROM seen_footage WHERE footage = ?", (footage,))
         self._database.forget_log()
 
+    @staticmethod
+    def forget_all(db: sqlite3.Connection) -> None:
+        """Note, in somebody's transaction, that nothing was seen of the newer face model's: all is to be sent again."""
+        db.execute("DELETE FROM seen")
+        db.execute("DELETE FROM asked")
+        db.execute("UPDATE seen_footage SET sent = 0")
+
+    def drop_outdated(self) -> None:
+        """Delete the collections of older face models at Amazon. Safe to repeat, also after a crash."""
+        with self._database.reading() as db:
+            facts = db.execute("SELECT name, value FROM facts WHERE name LIKE 'seen/%'").fetchall()
+        for row in facts:
+            if row["value"] != self._name(row["name"].removeprefix("seen/")):
+                self._calls.delete_collection(row["value"])
+                with self._database.changing() as db:
+                    db.execute("DELETE FROM facts WHERE name = ? AND value = ?", (row["name"], row["value"]))
+
     def restore(self, gallery: str) -> None:
         """Note that a gallery's collection is empty, where it was deleted behind our back; it is made again."""
         if not self._database.fact(f"seen/{gallery}") or self._calls.create_collection(self._name(gallery)) is None:
@@ -200,11 +221,15 @@ class Seen:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _at_amazon(self, gallery: str, tracks: Mapping[str, str]) -> list[str]:
-        """Return Amazon's ids of tracks; ``tracks`` maps each to the id as far as it is known."""
-        known = [aws_id for aws_id in tracks.values() if aws_id != PENDING]
-        pending = {f"t-{track}" for track, aws_id in tracks.items() if aws_id == PENDING}
-        listed = self._calls.list_faces(self._name(gallery)) if pending else iter(())
-        return known + [str(face["FaceId"]) for face in listed if face.get("ExternalImageId") in pending]
+        """Return Amazon's ids of tracks; ``tracks`` maps each to the id as far as it is known.
+
+        Two processes that sent the same track at once, or one that died, left ids that are not known here: Amazon lists
+        them by the track's name.
+        """
+        known = {aws_id for aws_id in tracks.values() if aws_id != PENDING}
+        names = {f"t-{track}" for track in tracks}
+        listed = self._calls.list_faces(self._name(gallery))
+        return sorted(known | {str(face["FaceId"]) for face in listed if face.get("ExternalImageId") in names})
 
     def _ask(self, gallery: str, jpeg: bytes, threshold: float) -> list[tuple[str, float]]:
         answer = self._calls.search_by_image(self._name(gallery), jpeg, threshold)
@@ -232,7 +257,8 @@ class Seen:
         """Return a gallery's collection, made on first use."""
         name, fact = self._name(gallery), f"seen/{gallery}"
         with self._making:
-            if not self._database.fact(fact):
+            if self._database.fact(fact) != name:
+                self.drop_outdated()
                 self._calls.create_collection(name)
                 self._database.set_fact(fact, name)
         return name
@@ -240,7 +266,9 @@ class Seen:
     def _name(self, gallery: str) -> str:
         # Hashed together, so that no gallery's own collection can have the same name.
         unique = hashlib.sha256(f"{self._database.folder}/seen".encode()).hexdigest()[:8]
-        return collection_name(f"{self._prefix}-seen", unique, gallery, 1)
+        # Where a newer face model was gone over to, its number is every gallery's.
+        generation = int(self._database.fact("generation") or 1)
+        return collection_name(f"{self._prefix}-seen", unique, gallery, generation)
 
 
 def _sighting(match: Answer) -> tuple[str, float] | None:
