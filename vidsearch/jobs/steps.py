@@ -89,18 +89,26 @@ def found(work: Work, job: Job) -> Job:
 
 
 def collect(work: Work, job: Job) -> Job:
-    """``collecting``: page what the engine found into the store, from the first page, and end the job."""
+    """``collecting``: page what the engine found into the store, from the first page, and end the job.
+
+    With the last page goes what an earlier search found in the same time and this one did not: the same visits, seen a
+    little otherwise, would count twice, and somebody's name stay beside the better one.
+    """
     if job.run_ref is None:
         raise ValueError(f"job {job.id} is collecting without a run")
     footage = _footage(work, job)
     spans: list[ExaminedSpan] = []
+    found_now: set[str] = set()
     cursor: str | None = None
     while True:
         page = work.engine.results(job.run_ref, cursor)
         spans += page.spans
+        found_now.update(track.id for track in page.tracks)
         with work.store.atomic():
             work.store.jobs.hold(job, owner=work.owner)
             _store_page(work, job, footage, page)
+            if page.next_cursor is None and not work.engine.capabilities.analysis:
+                work.store.tracks.drop_others(job, _looked_at(spans), found_now)
             work.store.tracks.set_spans(job, spans)
         cursor = page.next_cursor
         if cursor is None:
@@ -138,6 +146,10 @@ def _request(work: Work, job: Job) -> RunRequest:
         gallery=job.case_id,
         spans=spans,
     )
+
+
+def _looked_at(spans: Sequence[ExaminedSpan]) -> list[Span]:
+    return merged((span.start_ms, span.end_ms) for span in spans if span.outcome is SpanOutcome.EXAMINED)
 
 
 def _store_page(work: Work, job: Job, footage: Footage, page: Page) -> None:

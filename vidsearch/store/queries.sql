@@ -97,3 +97,14 @@ SELECT matched.engine, min(matched.threshold) AS least, max(matched.threshold) A
 FROM matched JOIN footage ON footage.id = matched.footage_id
 WHERE footage.case_id = :case_id
 GROUP BY matched.engine;
+
+-- tracks_not_found_again: tracks inside a period that are none of some, and where no job that knew more faces looked
+SELECT id FROM tracks
+WHERE footage_id = :footage_id AND engine = :engine AND engine_version = :version
+AND start_ms >= :start_ms AND start_ms < :end_ms AND end_ms <= :end_ms
+AND id NOT IN (SELECT value FROM json_each(:kept))
+AND NOT EXISTS (SELECT 1 FROM examined AS span JOIN jobs ON jobs.id = span.job_id
+                WHERE span.footage_id = tracks.footage_id AND span.engine = tracks.engine
+                AND span.engine_version = tracks.engine_version AND span.outcome = 'examined'
+                AND span.start_ms <= tracks.end_ms AND span.end_ms > tracks.start_ms
+                AND jobs.gallery_revision > :revision);

@@ -58,6 +58,31 @@ class Tracks:
                     (footage_id, gone),
                 )
 
+    def drop_others(self, job: Job, spans: Iterable[tuple[int, int]], kept: Iterable[str]) -> None:
+        """Remove tracks inside ``spans``, [start, end) ms, that a job did not find there again, with their matches.
+
+        Only those of the job's version of its engine, and none where a job that knew more faces has looked: what that
+        found must not go with what an older question did not find. What is removed may come back.
+        """
+        names = listed(kept)
+        with self._db.atomic():
+            for start_ms, end_ms in spans:
+                values = {
+                    "footage_id": job.footage_id,
+                    "engine": job.engine,
+                    "version": job.engine_version,
+                    "revision": job.gallery_revision,
+                    "start_ms": start_ms,
+                    "end_ms": end_ms,
+                    "kept": names,
+                }
+                gone = listed(row["id"] for row in self._db.all(self._db.queries["tracks_not_found_again"], values))
+                for table, column in (("tracks", "id"), ("matches", "track_id")):
+                    self._db.run(
+                        f"DELETE FROM {table} WHERE footage_id = ? AND {column} IN (SELECT value FROM json_each(?))",
+                        (job.footage_id, gone),
+                    )
+
     def replace_all(self, footage: Footage, engine: str, version: str, tracks: Iterable[Track]) -> None:
         """Make ``tracks`` all that is known of a recording by one version of an engine."""
         with self._db.atomic():
