@@ -13,12 +13,12 @@ from tests.aws_stack import AwsPlace
 from tests.faces import finish, picture
 from tests.rekognition.conftest import CASE
 from tests.rekognition_engine import CopyCutter
-from vidsearch.engine import Page, RunRequest
+from vidsearch.engine import Engine, Page, RunRequest
 from vidsearch.engines.rekognition import photos
 from vidsearch.engines.rekognition.engine import RekognitionEngine
 from vidsearch.engines.rekognition.seen import Seen, SeenFace
 from vidsearch.engines.rekognition.tracks import TracksEngine
-from vidsearch.errors import AwsNotFound, UnknownRecord
+from vidsearch.errors import AwsNotFound, ModelMissing, UnknownRecord
 from vidsearch.model import BoundingBox, Track
 
 Open = Callable[..., RekognitionEngine]
@@ -203,6 +203,26 @@ def by_track(engine: RekognitionEngine) -> TracksEngine:
 def test_all_that_matching_would_send_is_counted(engine: RekognitionEngine, by_track: TracksEngine) -> None:
     engine.seen_faces.want(CASE, "b1")
     assert by_track.unsent(CASE, ["a1"]) == 2
+
+
+def test_without_a_finder_all_can_be_forgotten_and_enrolled(
+    engine: RekognitionEngine, face: Callable[..., SeenFace], listed: Callable[[], list[str]], pixels: np.ndarray
+) -> None:
+    def no_models() -> Engine:
+        raise ModelMissing("the models are not installed")
+
+    by_track = TracksEngine(engine, no_models)
+    (known,) = by_track.faces(CASE)
+    engine.seen_faces.index(CASE, [face()])
+    by_track.purge_footage("f1")
+    assert listed() == []
+    by_track.forget(CASE, [known])
+    assert by_track.faces(CASE) == []
+    assert by_track.enrol(CASE, picture(pixels)).engine_version == by_track.gallery_version
+    assert by_track.capabilities.seen
+    for wanted in ("settings_key", "version", "media_limits"):
+        with pytest.raises(ModelMissing):
+            getattr(by_track, wanted)
 
 
 # -- people ----------------------------------------------------------------------------------------------------------

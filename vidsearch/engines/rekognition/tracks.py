@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from vidsearch.engine import Capabilities, Completion, Engine, Page, RunRequest
+from vidsearch.engine import Capabilities, Completion, Engine, MediaLimits, Page, RunRequest
 from vidsearch.engines.rekognition import photos
 from vidsearch.engines.rekognition.engine import RekognitionEngine
 from vidsearch.engines.rekognition.seen import SeenFace
@@ -29,15 +29,30 @@ class TracksEngine(Engine):
     NAME: ClassVar[str] = RekognitionEngine.NAME
 
     def __init__(self, amazon: RekognitionEngine, finder: Callable[[], Engine]) -> None:
-        """``finder`` returns the engine that finds tracks; it is closed by whoever made it, ``amazon`` by this one."""
+        """``finder`` returns the engine that finds tracks; it is closed by whoever made it, ``amazon`` by this one.
+
+        It is asked for on first use: where it cannot work, as without its models, photos can still be forgotten.
+        """
         self._amazon = amazon
-        self._finder = finder()
-        self.settings_key = f"tracks-{self._finder.settings_key}"
+        self._make_finder = finder
         self.capabilities = Capabilities(analysis=True, seen=True, pictures=True, priced=True)
-        self.media_limits = self._finder.media_limits
         self.default_threshold = amazon.default_threshold
         self.floor_similarity = amazon.floor_similarity
         self.agreeing_shots = 1
+
+    @cached_property
+    def _finder(self) -> Engine:
+        return self._make_finder()
+
+    @property
+    def settings_key(self) -> str:  # type: ignore[override]
+        """The finder's: what is asked of Amazon does not change what is found."""
+        return f"tracks-{self._finder.settings_key}"
+
+    @property
+    def media_limits(self) -> MediaLimits:  # type: ignore[override]
+        """The finder's, which reads the footage."""
+        return self._finder.media_limits
 
     @property
     def version(self) -> str:  # type: ignore[override]
