@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -138,32 +140,54 @@ class Settings:
         return self.data / "footage"
 
 
+def data_folder(data: str | Path | None = None, env: Mapping[str, str] | None = None) -> Path:
+    """Return the data folder: the one named, else ``VIDSEARCH_DATA``, else the platform's. Reads no file."""
+    env = os.environ if env is None else env
+    folder = Path(data or env.get("VIDSEARCH_DATA") or platformdirs.user_data_dir(APP, appauthor=False))
+    return folder.expanduser().absolute()
+
+
+def setup_command(folder: Path) -> str:
+    """Return the command that sets up AWS for a data folder, as typed here and now."""
+    named = "" if folder == data_folder() else f" --data {shlex.quote(str(folder))}"
+    return f"python setup_aws.py{named}"
+
+
 def load_settings(data: str | Path | None = None, env: Mapping[str, str] | None = None, **flags: Any) -> Settings:
     """Return the settings for a data folder; a flag that is None was not given.
 
     Raises UsageError where the file or a variable cannot be understood.
     """
     env = os.environ if env is None else env
-    folder = Path(data or env.get("VIDSEARCH_DATA") or platformdirs.user_data_dir(APP, appauthor=False))
     models = Path(env.get("VIDSEARCH_MODELS") or Path(platformdirs.user_cache_dir(APP, appauthor=False)) / "models")
-    settings = Settings(data=folder.expanduser().absolute(), models=models.expanduser().absolute())
+    settings = Settings(data=data_folder(data, env), models=models.expanduser().absolute())
+    given = {name: value for name, value in flags.items() if value is not None}
     values = {
-        **_from_file(settings.data / AWS_FILE),
+        **_from_file(settings.data / AWS_FILE, f"; run `{setup_command(settings.data)}`, which writes it anew"),
         **_from_file(settings.data / "settings.toml"),
-        **_from_env(env),
+        **_typed({**_from_env(env), **given}),
     }
-    values.update({name: value for name, value in flags.items() if value is not None})
-    return replace(settings, **_typed(values))
+    return replace(settings, **values)
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _from_file(path: Path, mend: str = "") -> dict[str, Any]:
+    """Return the settings in a file. Raises UsageError that names it and ends with ``mend``."""
+    try:
+        return _typed(_read(path))
+    except UsageError as exc:
+        raise UsageError(f"{path}: {exc}{mend}") from exc
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             return tomllib.load(stream)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, tomllib.TOMLDecodeError) as exc:
-        raise UsageError(f"{path}: cannot be read as settings: {exc}") from exc
+    except OSError as exc:
+        raise UsageError(f"cannot be read as settings: {exc.strerror or exc}") from exc
+    except ValueError as exc:  # neither TOML nor, maybe, text
+        raise UsageError(f"cannot be read as settings: {exc}") from exc
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
@@ -175,7 +199,9 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
     kinds = {f.name: str(f.type) for f in fields(Settings)}
     unknown = sorted(set(values) - set(kinds))
     if unknown:
-        raise UsageError(f"unknown setting '{unknown[0]}'; the settings are: {', '.join(sorted(kinds))}")
+        near = difflib.get_close_matches(unknown[0], kinds, 1)
+        meant = f"did you mean '{near[0]}'?" if near else f"the settings are: {', '.join(sorted(kinds))}"
+        raise UsageError(f"unknown setting '{unknown[0]}'; {meant}")
     typed = {name: _convert(name, kinds[name], value) for name, value in values.items()}
     for name, (low, high) in _LIMITS.items():
         if not low <= typed.get(name, low) <= high:
