@@ -185,7 +185,7 @@ class AwsNotSetUp(AwsError, EngineUnusable):
 
 
 class AwsUnreachable(AwsError, EngineUnavailable):
-    """Amazon cannot be reached; check the network and the region, and run the same command again."""
+    """Amazon cannot be reached; check the network and the region."""
 
 
 class AwsDenied(AwsError, EngineUnusable):

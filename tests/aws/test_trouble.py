@@ -190,6 +190,13 @@ def test_what_is_no_credential_stays(harmless: str):
         (boto.NoRegionError(), AwsNotSetUp, "--region"),
         (boto.EndpointConnectionError(endpoint_url="https://x"), AwsUnreachable, "check the network"),
         (boto.ConnectTimeoutError(endpoint_url="https://x"), AwsUnreachable, "check the network"),
+        (answer("NoSuchBucket", "The specified bucket does not exist"), AwsNotFound, "run `python setup_aws.py`"),
+        (answer("NotFound", "Topic does not exist", "Publish"), AwsNotFound, "run `python setup_aws.py`"),
+        (
+            answer("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist."),
+            AwsNotFound,
+            "run `python setup_aws.py`",
+        ),
         (
             boto.WaiterError(name="role_exists", reason="Max attempts exceeded", last_response={}),
             AwsError,
@@ -201,6 +208,30 @@ def test_each_fault_says_what_to_do(error: Exception, kind: type[VidsearchError]
     caught = told(error)
     assert isinstance(caught, kind)
     assert said in str(caught)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (boto.EndpointConnectionError(endpoint_url="https://u:p@sqs.x.com/1/q?a=b"), "no connection to sqs.x.com"),
+        (boto.ConnectTimeoutError(endpoint_url="http://127.0.0.1:9/"), "127.0.0.1:9 does not answer"),
+        (boto.ReadTimeoutError(endpoint_url="https://x.com/"), "x.com stopped answering"),
+        (boto.ConnectionClosedError(endpoint_url="https://x.com/"), "x.com closed the connection"),
+        (boto.ProxyConnectionError(proxy_url="http://u:p@proxy.org:8080"), "no connection to the proxy proxy.org:8080"),
+        (boto.SSLError(endpoint_url="https://x.com/a/b", error="expired"), "SSL validation failed for x.com expired"),
+        (boto.IncompleteReadError(actual_bytes=1, expected_bytes=2), "the answer was cut short"),
+        (boto.ConnectTimeoutError(endpoint_url="nonsense"), "its address does not answer"),
+    ],
+)
+def test_without_a_network_one_is_told_the_host_and_no_more(error: Exception, reason: str):
+    """Whether to run anything again is for whoever asked to know: a search tries again by itself."""
+    assert str(told(error)) == (
+        f"cannot read the bucket: Amazon cannot be reached ({reason}); check the network and the region"
+    )
+
+
+def test_what_is_missing_but_not_of_ours_is_not_made_again():
+    assert "setup_aws" not in str(told(answer("NoSuchKey", "The specified key does not exist.")))
 
 
 def test_a_long_answer_is_one_short_line():

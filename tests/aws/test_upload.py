@@ -468,6 +468,8 @@ def test_no_such_bucket(clients, s3, film, state):
         Uploader(clients, "nobody-has-this").put(film, KEY, state=state)
     with pytest.raises(AwsNotFound, match="bucket"):
         Uploader(clients, "nobody-has-this").exists(KEY)
+    with pytest.raises(AwsNotFound, match=r"does not exist; run `python setup_aws.py`"):
+        Uploader(clients, "nobody-has-this").exists(KEY)
 
 
 def test_a_missing_permission_is_named(uploader, proxy, film, state):

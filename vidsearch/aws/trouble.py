@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
@@ -33,6 +34,10 @@ _SKEWED_SAID = re.compile(r"Signature expired|Signature not yet current")
 _FULL = re.compile(r"LimitExceeded|TooManyBuckets|OverLimit|QuotaExceeded|CodeStorageExceeded|TooManyEntities")
 _ELSEWHERE = re.compile(r"^301$|PermanentRedirect|IllegalLocationConstraint|AuthorizationHeaderMalformed")
 _GONE = re.compile(r"NotFound|NonExistent|NoSuch|DoesNotExist|^404$")
+_LOST = re.compile(r"NoSuchBucket|NonExistentQueue|QueueDoesNotExist")
+_LOST_TOPIC = re.compile(r"\btopic\b", re.IGNORECASE)
+"""In the words of SNS, whose code for a topic that is not there is that of anything else too."""
+
 _SLOW = re.compile(r"Throttl|ProvisionedThroughputExceeded|SlowDown|TooManyRequests|RequestLimitExceeded")
 _ACTION = re.compile(r"not authorized to perform:? ([\w-]+:\w+)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"explicit deny in (?:an? )?([a-z][\w -]*)")
@@ -48,24 +53,28 @@ _SECRET = re.compile(
 )
 """What looks like a secret access key: forty characters of both cases and digits. Hashes have one case."""
 
+_URL = re.compile(r"[a-z]+://(?:[^\s/@]*@)?([^\s/?#\"']+)[^\s\"']*")
+
 REFRESH = "renew them (`aws sso login`, or new access keys), or name another profile with aws_profile"
 
 
 GRANT = "add it to the policy (`python setup_aws.py` repairs it)"
+AGAIN = "run `python setup_aws.py`, which makes it again"
 
 
 @contextmanager
-def translated(doing: str, *, grant: str = GRANT) -> Iterator[None]:
+def translated(doing: str, *, grant: str = GRANT, again: str = AGAIN) -> Iterator[None]:
     """Raise our errors for botocore's.
 
     Args:
         doing: Completes the sentence "cannot …".
         grant: What to do where a permission is missing.
+        again: What to do where bucket, topic or queue is gone; empty says nothing.
     """
     try:
         yield
     except ClientError as exc:
-        raise of_answer(exc, doing, grant=grant) from exc
+        raise of_answer(exc, doing, grant=grant, again=again) from exc
     except boto.ProfileNotFound as exc:
         raise AwsNotSetUp(f"{exc}: set aws_profile in aws.toml, or AWS_PROFILE") from exc
     except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError) as exc:
@@ -79,7 +88,7 @@ def translated(doing: str, *, grant: str = GRANT) -> Iterator[None]:
         raise AwsNotSetUp("no AWS region is set: run `python setup_aws.py --region …`") from exc
     except (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError) as exc:
         raise AwsUnreachable(
-            f"cannot {doing}: {_plain(str(exc))}; check the network and the region, then run the same command again"
+            f"cannot {doing}: Amazon cannot be reached ({_unreached(exc)}); check the network and the region"
         ) from exc
     except boto.ParamValidationError as exc:
         raise AwsRefused(f"cannot {doing}: {_plain(str(exc))}", code="ParamValidation") from exc
@@ -87,7 +96,7 @@ def translated(doing: str, *, grant: str = GRANT) -> Iterator[None]:
         raise AwsError(f"cannot {doing}: {_plain(str(exc))}") from exc
 
 
-def of_answer(exc: ClientError, doing: str, *, grant: str = GRANT) -> AwsError | EngineBusy:
+def of_answer(exc: ClientError, doing: str, *, grant: str = GRANT, again: str = AGAIN) -> AwsError | EngineBusy:
     """Return our error for an error answer of a service."""
     code = str(exc.response.get("Error", {}).get("Code", ""))
     said = _plain(str(exc.response.get("Error", {}).get("Message", "")) or code)
@@ -102,7 +111,9 @@ def of_answer(exc: ClientError, doing: str, *, grant: str = GRANT) -> AwsError |
     if _SLOW.search(code):
         return AwsThrottled(f"cannot {doing}: Amazon asks to slow down ({code}); try again in a minute", code=code)
     if _GONE.search(code):
-        return AwsNotFound(f"cannot {doing}: {said}", code=code)
+        ours = _LOST.search(code) or _LOST_TOPIC.search(said)
+        mend = f"; {again}" if again and ours else ""
+        return AwsNotFound(f"cannot {doing}: {said}{mend}", code=code)
     if _ELSEWHERE.search(code):
         return AwsRefused(f"cannot {doing}: the bucket is in another region; all must be in one ({said})", code=code)
     if code == "BucketAlreadyExists":
@@ -125,6 +136,27 @@ def _lack(exc: ClientError, said: str, grant: str) -> str:
     if forbidden := _FORBIDDEN.search(said):
         return f"{action} is forbidden by {forbidden[1].strip()}; ask whoever administers the AWS account"
     return f"the permission {action} is missing; {grant}"
+
+
+_REASONS = (
+    (boto.ProxyConnectionError, "no connection to the proxy {}"),
+    (boto.ConnectTimeoutError, "{} does not answer"),
+    (boto.EndpointConnectionError, "no connection to {}"),
+    (boto.ReadTimeoutError, "{} stopped answering"),
+    (boto.ConnectionClosedError, "{} closed the connection"),
+    (boto.IncompleteReadError, "the answer was cut short"),
+)
+"""Why there is no answer; the first that fits."""
+
+
+def _unreached(exc: BotoCoreError) -> str:
+    """Return why there is no answer, in few words: the host and nothing else of an address."""
+    address = str(exc.kwargs.get("endpoint_url") or exc.kwargs.get("proxy_url") or "")
+    host = _plain(urlsplit(address).netloc.rpartition("@")[2]) if _URL.fullmatch(address) else "its address"
+    for kind, reason in _REASONS:
+        if isinstance(exc, kind):
+            return reason.format(host)
+    return _plain(_URL.sub(r"\1", str(exc)))
 
 
 def _plain(said: str) -> str:

@@ -151,6 +151,7 @@ class Resource(Step):
 
 
 GRANT = "`python setup_aws.py --print-provisioner-policy` prints all that this script needs"
+AGAIN = "run this again, which makes it again"
 
 
 def look(doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
@@ -163,7 +164,7 @@ def look(doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
 
 def act(doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
     """Return what AWS answers."""
-    with translated(doing, grant=GRANT):
+    with translated(doing, grant=GRANT, again=AGAIN):
         return call(**arguments)
 
 

@@ -190,6 +190,6 @@ class Listener:
         """Say what keeps word from arriving. Where somebody must mend it, whoever waits for completions is told."""
         log.warning("%s", exc)
         if isinstance(exc, AwsNotFound):
-            exc = AwsNotSetUp(f"{exc}: run `python setup_aws.py`, which makes it again")
+            exc = AwsNotSetUp(str(exc))
         if isinstance(exc, (EngineUnusable, StoreError)) or (lasting and isinstance(exc, EngineUnavailable)):
             self._inbox.report(exc)
