@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidsearch.engines import LOCAL
 from vidsearch.errors import VidsearchError
-from vidsearch.settings import Settings
+from vidsearch.settings import Settings, setup_command
 
 LIBRARIES = (
     "av",
@@ -56,7 +56,8 @@ def examine(settings: Settings) -> list[Finding]:
 def _aws(settings: Settings) -> list[Finding]:
     """Look at AWS where the settings name anything of it."""
     if settings.engine == LOCAL and not settings.aws_region:
-        return []
+        how = setup_command(settings.data)
+        return [Finding("AWS", True, f"not set up; only needed for --engine rekognition ({how})")]
     from vidsearch.aws.doctor import examine_aws
     from vidsearch.aws.session import Clients
     from vidsearch.engines.rekognition.load import collections_of

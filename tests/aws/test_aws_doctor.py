@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,8 @@ from botocore.stub import Stubber
 from tests.aws.site import ACCOUNT, RecordingClients, Site, policy_of
 from vidsearch.aws.doctor import AwsFinding, examine_aws
 from vidsearch.aws.provision import record, terms
+from vidsearch.aws.session import Clients
+from vidsearch.doctor import examine
 from vidsearch.settings import Settings, load_settings
 
 URL = "https://sqs.eu-west-1.amazonaws.com/{}/{}"
@@ -37,10 +40,15 @@ def rekognition(recording: RecordingClients) -> Iterator[Stubber]:
         yield stub
 
 
+def command(settings: Settings) -> str:
+    return f"python setup_aws.py --data {settings.data}"
+
+
 def bad(findings: list[AwsFinding]) -> list[AwsFinding]:
     for finding in findings:
         assert "\n" not in finding.detail
         assert finding.good or finding.mend
+        assert "see the message" not in finding.mend
     return [finding for finding in findings if not finding.good]
 
 
@@ -80,8 +88,9 @@ def test_what_the_settings_name_and_is_not_there(
 def test_a_queue_that_is_gone(settings: Settings, recording: RecordingClients, rekognition: Stubber):
     url = settings.aws_queue_url.rpartition("/")[0] + "/none"
     found = bad(examine_aws(replace(settings, aws_queue_url=url), recording))
-    assert {finding.what for finding in found} == {"AWS topic", "AWS queue"}
-    assert all("python setup_aws.py" in finding.mend for finding in found)
+    assert [finding.what for finding in found] == ["AWS queue"]
+    assert found[0].detail.endswith("does not exist")
+    assert found[0].mend == command(settings)
 
 
 def test_a_queue_that_is_not_subscribed(
@@ -175,15 +184,16 @@ def test_a_bucket_elsewhere(settings: Settings, recording: RecordingClients, rek
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "code", "what", "said"),
+    ("service", "operation", "code", "what", "said", "mend"),
     [
-        ("sts", "get_caller_identity", "ExpiredToken", "AWS credentials", "aws sso login"),
-        ("sts", "get_caller_identity", "InvalidClientTokenId", "AWS credentials", "does not accept these credentials"),
-        ("sts", "get_caller_identity", "RequestTimeTooSkewed", "AWS credentials", "clock is wrong"),
-        ("s3", "head_bucket", "403", "AWS bucket", "s3:ListBucket is missing"),
-        ("sns", "get_topic_attributes", "AuthorizationError", "AWS topic", "SNS:GetTopicAttributes is missing"),
+        ("sts", "get_caller_identity", "ExpiredToken", "AWS credentials", "aws sso login", "aws sso login"),
+        ("sts", "get_caller_identity", "InvalidClientTokenId", "AWS credentials", "does not accept", "new access keys"),
+        ("sts", "get_caller_identity", "RequestTimeTooSkewed", "AWS credentials", "clock is wrong", "NTP"),
+        ("s3", "head_bucket", "403", "AWS bucket", "s3:ListBucket is missing", "administers"),
+        ("s3", "head_bucket", "SlowDown", "AWS bucket", "slow down", "wait a minute"),
+        ("sns", "get_topic_attributes", "AuthorizationError", "AWS topic", "SNS:GetTopicAttributes is", "administers"),
     ],
-)
+)  # fmt: skip
 def test_what_aws_refuses(
     settings: Settings,
     recording: RecordingClients,
@@ -193,6 +203,7 @@ def test_what_aws_refuses(
     code: str,
     what: str,
     said: str,
+    mend: str,
 ):
     denied = "User: x is not authorized to perform: SNS:GetTopicAttributes on resource: t" if service == "sns" else ""
     with recording.answering(service) as stub:
@@ -200,6 +211,38 @@ def test_what_aws_refuses(
         found = bad(examine_aws(settings, recording))
     assert [finding.what for finding in found] == [what]
     assert said in found[0].detail
+    assert mend in found[0].mend
+
+
+def test_a_permission_is_mended_in_the_folder_that_is_looked_at(
+    settings: Settings, recording: RecordingClients, rekognition: Stubber, monkeypatch: pytest.MonkeyPatch
+):
+    def lines() -> str:
+        with recording.answering("s3") as stub:
+            stub.add_client_error("head_bucket", "403", "", 403)
+            (found,) = bad(examine_aws(settings, recording))
+        return f"{found.detail} {found.mend}"
+
+    said = lines()
+    assert said.count(command(settings)) == said.count("setup_aws.py") == 2
+    monkeypatch.setenv("VIDSEARCH_DATA", str(settings.data))
+    rekognition.add_response("list_collections", {"CollectionIds": []}, {"MaxResults": 1})
+    assert "--data" not in lines(), "that is where the plain command looks too"
+
+
+def test_without_a_network(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with closing(Clients("eu-west-1", attempts=1, endpoints={"sts": "http://127.0.0.1:9"})) as clients:
+        (found,) = bad(examine_aws(settings, clients))
+    assert "Amazon cannot be reached (no connection to 127.0.0.1:9)" in found.detail
+    assert found.mend == "check the network, and aws_region in aws.toml"
+
+
+def test_where_aws_is_not_set_up_one_is_told_how(tmp_path: Path):
+    (found,) = (one for one in examine(load_settings(tmp_path, env={})) if one.what.startswith("AWS"))
+    assert found.good
+    assert found.detail == (f"not set up; only needed for --engine rekognition (python setup_aws.py --data {tmp_path})")
 
 
 def test_a_clock_that_is_wrong(settings: Settings, recording: RecordingClients, rekognition: Stubber):
@@ -214,6 +257,7 @@ def test_a_collection_deleted_behind_our_back(settings: Settings, recording: Rec
     assert [finding.what for finding in found] == ["AWS collections"]
     assert "vidsearch-b" in found[0].detail
     assert "vidsearch-a" not in found[0].detail
+    assert found[0].mend == "vidsearch person reindex --engine rekognition"
 
 
 def test_a_rekognition_that_refuses(settings: Settings, recording: RecordingClients):
@@ -229,5 +273,5 @@ def test_terms_nobody_read(settings: Settings, recording: RecordingClients, reko
     (settings.data / terms.FILE).unlink()
     found = bad(examine_aws(settings, recording))
     assert [(finding.what, finding.mend) for finding in found] == [
-        ("AWS terms", "python setup_aws.py --acknowledge-terms")
+        ("AWS terms", f"{command(settings)} --acknowledge-terms")
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,9 +13,9 @@ from vidsearch.aws.provision import terms
 from vidsearch.aws.provision.names import TOPIC_START
 from vidsearch.aws.provision.regions import require_stored_video
 from vidsearch.aws.session import Clients
-from vidsearch.aws.trouble import translated
-from vidsearch.errors import AwsDenied, AwsError, AwsNotFound, VidsearchError
-from vidsearch.settings import Settings
+from vidsearch.aws.trouble import REFRESH, translated
+from vidsearch.errors import AwsDenied, AwsError, AwsNotFound, AwsThrottled, AwsUnreachable, VidsearchError
+from vidsearch.settings import Settings, setup_command
 
 REPAIR = "python setup_aws.py"
 SKEW_S = 300
@@ -53,6 +53,17 @@ def examine_aws(
         collections: Ids of the collections that ought to be there, those of the cases that have faces enrolled.
         now: The time, in UTC.
     """
+    # The plain command would set up the default folder.
+    command = setup_command(settings.data)
+    return [
+        replace(one, detail=one.detail.replace(REPAIR, command), mend=one.mend.replace(REPAIR, command))
+        for one in _examined(settings, clients, collections, now)
+    ]
+
+
+def _examined(
+    settings: Settings, clients: Clients, collections: Sequence[str], now: Callable[[], datetime]
+) -> list[AwsFinding]:
     lacking = [name for name in _NEEDED if not getattr(settings, name)]
     if lacking:
         return [AwsFinding("AWS", False, f"not set: {', '.join(lacking)}", f"{REPAIR} --region …")]
@@ -83,20 +94,40 @@ def _safely(what: str, look: Callable[[], Iterator[AwsFinding]]) -> list[AwsFind
     found: list[AwsFinding] = []
     try:
         found.extend(look())
-    except AwsNotFound as exc:
-        found.append(AwsFinding(what, False, str(exc), REPAIR))
     except VidsearchError as exc:
-        found.append(AwsFinding(what, False, str(exc), "see the message"))
+        found.append(AwsFinding(what, False, str(exc), _mend(exc)))
     return found
 
 
+def _mend(exc: VidsearchError) -> str:
+    """Return what mends an error."""
+    if isinstance(exc, AwsUnreachable):
+        return "check the network, and aws_region in aws.toml"
+    if isinstance(exc, AwsThrottled):
+        return "wait a minute, then run `vidsearch doctor` again"
+    if isinstance(exc, AwsDenied):
+        return f"{REPAIR}, run by whoever administers the AWS account"
+    return REPAIR
+
+
+def _mend_credentials(exc: AwsDenied) -> str:
+    """Return what mends that AWS does not even say whose credentials these are."""
+    if exc.code == "NoCredentials":
+        return "aws configure, or set AWS_PROFILE"
+    return "set this computer's clock (NTP)" if "clock is wrong" in str(exc) else REFRESH
+
+
 def _ask(doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
-    with translated(doing):
+    with translated(doing, again=""):  # each finding has its own line for that
         return call(**arguments)
 
 
 def _region(settings: Settings) -> Iterator[AwsFinding]:
-    require_stored_video(settings.aws_region)
+    try:
+        require_stored_video(settings.aws_region)
+    except VidsearchError as exc:
+        yield AwsFinding("AWS region", False, str(exc), f"{REPAIR} --region …, with one of those")
+        return
     regions = {
         "topic": settings.aws_topic_arn.split(":")[3:4],
         "queue": _region_of_url(settings.aws_queue_url),
@@ -114,7 +145,11 @@ def _region_of_url(url: str) -> list[str]:
 
 
 def _credentials(clients: Clients, now: Callable[[], datetime]) -> Iterator[AwsFinding]:
-    answer = _ask("ask AWS whose credentials these are", clients("sts").get_caller_identity)
+    try:
+        answer = _ask("ask AWS whose credentials these are", clients("sts").get_caller_identity)
+    except AwsDenied as exc:
+        yield AwsFinding("AWS credentials", False, str(exc), _mend_credentials(exc))
+        return
     yield AwsFinding("AWS credentials", True, f"{answer['Arn']} of account {answer['Account']}")
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if date:
@@ -137,7 +172,13 @@ def _bucket(settings: Settings, clients: Clients) -> Iterator[AwsFinding]:
 def _topic(settings: Settings, clients: Clients) -> Iterator[AwsFinding]:
     arn = settings.aws_topic_arn
     _ask("read the topic", clients("sns").get_topic_attributes, TopicArn=arn)
-    queue = _queue_arn(settings, clients)
+    try:
+        queue = _queue_attributes(settings, clients).get("QueueArn", "")
+    except AwsError:
+        # The queue's own finding says what is wrong with it.
+        name = arn.rpartition(":")[2]
+        yield AwsFinding("AWS topic", True, f"{name}; whether the queue hears it could not be checked")
+        return
     # One that was ended stays in the list for days, with "Deleted" for an ARN.
     held = (item for item in _subscriptions(clients, arn) if item["SubscriptionArn"].startswith("arn:"))
     heard = any(item["Endpoint"] == queue for item in held)
@@ -164,10 +205,6 @@ def _queue_attributes(settings: Settings, clients: Clients) -> dict[str, str]:
     read = clients("sqs").get_queue_attributes
     answer = _ask("read the queue", read, QueueUrl=settings.aws_queue_url, AttributeNames=["All"])
     return dict(answer.get("Attributes", {}))
-
-
-def _queue_arn(settings: Settings, clients: Clients) -> str:
-    return _queue_attributes(settings, clients).get("QueueArn", "")
 
 
 def _queue(settings: Settings, clients: Clients) -> Iterator[AwsFinding]:
@@ -226,17 +263,18 @@ def _allows_publishing(clients: Clients, role: str, topic: str) -> bool:
 
 def _collections(clients: Clients, collections: Sequence[str]) -> Iterator[AwsFinding]:
     _ask("list the face collections", clients("rekognition").list_collections, MaxResults=1)
-    lost, other = [], []
+    lost: list[str] = []
+    other: list[AwsError] = []
     for name in collections:
         try:
             _ask("look at a face collection", clients("rekognition").describe_collection, CollectionId=name)
         except AwsNotFound:
             lost.append(name)
         except AwsError as exc:
-            other.append(str(exc))
+            other.append(exc)
     if lost or other:
-        detail = "; ".join([*([f"deleted behind our back: {', '.join(lost)}"] if lost else []), *other[:1]])
-        mend = "vidsearch person reindex" if lost else "see the message"
+        detail = "; ".join([*([f"deleted behind our back: {', '.join(lost)}"] if lost else []), *map(str, other[:1])])
+        mend = "vidsearch person reindex --engine rekognition" if lost else _mend(other[0])
         yield AwsFinding("AWS collections", False, detail, mend)
         return
     yield AwsFinding("AWS collections", True, f"{len(collections)} there" if collections else "none needed yet")
