@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from vidsearch.aws.provision import costs, permission, proof, record, template, terms, walk
+from vidsearch.aws.provision import access, costs, permission, proof, record, template, terms, walk
 from vidsearch.aws.provision.messages import Queue
 from vidsearch.aws.provision.names import Names, Options
 from vidsearch.aws.provision.plan import Plan, plan
@@ -22,7 +22,7 @@ from vidsearch.aws.provision.regions import require_stored_video
 from vidsearch.aws.provision.step import Drift, Step
 from vidsearch.aws.session import Clients
 from vidsearch.errors import AwsRefused, UsageError, VidsearchError
-from vidsearch.settings import load_settings
+from vidsearch.settings import data_folder
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -73,7 +73,9 @@ def setup(
     """
     if dry_run + bool(template_file) + destroy + print_provisioner_policy > 1:
         raise UsageError("--dry-run, --template, --destroy and --print-provisioner-policy: give one of them at most")
-    folder = load_settings(data).data
+    folder = data_folder(data)  # the settings themselves may be what is broken, and what this mends
+    if destroy:
+        _refuse_to_guess(folder, given)
     options = _options(folder, given)
     names = Names.of(options)
     if dry_run:
@@ -107,6 +109,16 @@ def _options(folder: Path, given: dict[str, Any]) -> Options:
     return record.options(before, named)
 
 
+def _refuse_to_guess(folder: Path, given: dict[str, Any]) -> None:
+    """Raise UsageError where neither an earlier run nor the options tell what to remove: defaults may be another's."""
+    known = {**record.choices(folder), **{name: value for name, value in given.items() if value}}
+    if not (known.get("region") and known.get("prefix")):
+        raise UsageError(
+            f"nothing was set up for {folder} (it has no {record.CHOICES_FILE}): name its folder with --data, or what "
+            "to remove with both --region and --prefix"
+        )
+
+
 def _show_plan(steps: Plan, names: Names, folder: Path, as_json: bool) -> None:
     if as_json:
         shown = [{"step": s.title, "sentence": s.sentence(names), "documents": s.documents(names)} for s in steps]
@@ -127,8 +139,10 @@ def _show_plan(steps: Plan, names: Names, folder: Path, as_json: bool) -> None:
 
 
 def _write_template(steps: Plan, names: Names, target: str) -> None:
+    if target != "-" and not target.lower().endswith((".yaml", ".yml", ".json")):
+        raise UsageError(f"--template {target}: end the name with .yaml, .yml or .json")
     made = template.template(steps, names)
-    text = template.as_json(made) if target.endswith(".json") else template.as_yaml(made)
+    text = template.as_json(made) if target.lower().endswith(".json") else template.as_yaml(made)
     if target == "-":
         click.echo(text, nl=False)
         return
@@ -168,6 +182,8 @@ def _apply(clients: Clients, options: Options, folder: Path, *, acknowledge: boo
         click.echo("A new role and new attributes can take a minute until all of AWS knows them.")
     for said in costs.idle(names):
         click.echo(said)
+    if who_may := access.searchers(clients, names):
+        click.echo(who_may)
 
 
 def _show_findings(findings: list[walk.Finding], names: Names, who: str) -> None:
@@ -239,7 +255,7 @@ def _one_line(debug: bool) -> Iterator[None]:
         _fail(str(exc), exc.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         click.echo(err=True)  # the question that was not answered ends its line
-        _fail("stopped; run the same command again to go on (--yes answers for scripts)", 130, False)
+        _fail("stopped; run the same command again to go on (for scripts: --yes --acknowledge-terms)", 130, False)
 
 
 def _fail(message: str, exit_code: int, debug: bool) -> None:

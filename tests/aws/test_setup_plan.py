@@ -282,6 +282,10 @@ def test_a_template_says_what_goes_to_the_settings(tmp_path: Path):
 
 
 def test_a_template_is_written_where_it_is_asked_for(tmp_path: Path):
+    wrong = tmp_path / "stack.txt"
+    refused = run("--template", str(wrong), "--region", "eu-west-1", "--data", str(tmp_path))
+    assert isinstance(refused.exception, UsageError)
+    assert not wrong.exists()
     target = tmp_path / "stack.json"
     shown = run("--template", str(target), "--region", "eu-west-1", "--data", str(tmp_path))
     assert shown.exit_code == 0

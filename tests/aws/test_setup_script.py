@@ -102,6 +102,9 @@ def test_set_up_repair_and_remove(script: Script, tmp_path: Path, far_moto: str,
     assert "moratorium" in done.stderr
     assert "A test message took" in done.stdout
     assert "cost" in done.stdout
+    assert "Nobody holds the policy" in done.stdout.splitlines()[-1]
+    assert "--attach-to user:NAME" in done.stdout.splitlines()[-1]
+    assert "Local test only: the bucket is reached without TLS" in done.stdout
     for name in ("aws.toml", "aws-setup.toml", "aws-terms.toml"):
         assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
         assert SECRET not in (data / name).read_text()
@@ -145,7 +148,7 @@ def test_set_up_repair_and_remove(script: Script, tmp_path: Path, far_moto: str,
 def test_nothing_happens_without_a_yes(script: Script, tmp_path: Path):
     data = tmp_path / "data"
     assert "--acknowledge-terms" in one_line(script("--yes", first=True), 2)
-    assert one_line(script(first=True, typed="n\n"), 130)
+    assert "--yes --acknowledge-terms" in one_line(script(first=True, typed="n\n"), 130)
     assert not data.exists()
     # The terms are asked for once, the changes every time.
     assert one_line(script(first=True, typed="y\nn\n"), 130)
@@ -157,9 +160,50 @@ def test_nothing_happens_without_a_yes(script: Script, tmp_path: Path):
     assert script("--destroy", typed="y\n").returncode == 0
 
 
+def test_removing_without_knowing_what_is_refused(script: Script, tmp_path: Path, far_moto: str):
+    """The defaults are what some other folder may have set up."""
+    named = ("--prefix", "vidsearch", "--region", REGION)
+    other = ("--data", str(tmp_path / "other"))
+    assert script(*named, *other, "--yes", "--acknowledge-terms").returncode == 0
+    for words in ((), ("--region", REGION), ("--prefix", "vidsearch")):
+        line = one_line(script("--destroy", "--yes", *words, AWS_REGION=REGION), 2)
+        assert "aws-setup.toml" in line
+        assert "--region and --prefix" in line
+    # What a run of setup_aws.py did not write, such as a template's output, does not count.
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "aws.toml").write_text(f'aws_region = "{REGION}"\naws_prefix = "vidsearch"\n')
+    assert "aws-setup.toml" in one_line(script("--destroy", "--yes"), 2)
+    assert json.loads(script(*other, "--yes", "--json").stdout)["changes"] == []
+    gone = script("--destroy", "--yes", *named)
+    assert gone.returncode == 0, gone.stderr
+    assert "bucket vidsearch-" in gone.stdout
+
+
+def test_whoever_holds_the_policy_is_named(script: Script, far_moto: str, monkeypatch: pytest.MonkeyPatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    user = f"u{uuid.uuid4().hex[:9]}"
+    with closing(Clients(REGION, endpoints={"iam": far_moto})) as clients:
+        clients("iam").create_user(UserName=user)
+    done = script("--attach-to", f"user:{user}", "--yes", "--acknowledge-terms", first=True)
+    assert done.returncode == 0, done.stderr
+    assert f"Who may search: user {user}" in done.stdout.splitlines()[-1]
+    assert script("--destroy", "--yes").returncode == 0
+
+
+def test_settings_that_are_broken_are_mended(script: Script, tmp_path: Path):
+    assert script("--yes", "--acknowledge-terms", first=True).returncode == 0
+    path = tmp_path / "data" / "aws.toml"
+    path.write_text("not toml [")
+    assert script("--yes").returncode == 0
+    assert load_settings(tmp_path / "data", env={}).aws_region == REGION
+    assert script("--destroy", "--yes").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said", "code"),
     [
+        (("--region", REGION, "--template", "x.txt"), "with .yaml, .yml or .json", 2),
         (("--region", "ca-central-1"), "pictures only", 1),
         (("--region", "cn-north-1"), "not offered in China", 1),
         (("--prefix", "Wrong", "--region", REGION), "--prefix", 2),

@@ -22,7 +22,7 @@ from vidsearch.aws.provision.step import (
     unpaired,
 )
 from vidsearch.aws.session import Clients
-from vidsearch.errors import AwsRefused
+from vidsearch.errors import AwsDenied, AwsRefused
 
 VERSIONS = 5
 """As many versions of a policy IAM keeps; the oldest has to go before a sixth."""
@@ -104,14 +104,9 @@ class RuntimePolicy(Resource):
     def remove(self, aws: Clients, names: Names) -> None:
         """Take it from everybody and delete it."""
         iam, arn = aws("iam"), names.policy_arn
-        pages = iam.get_paginator("list_entities_for_policy").paginate(PolicyArn=arn)
-        for held in act("list who holds the policy", lambda: list(pages)):
-            for user in held["PolicyUsers"]:
-                act("detach the policy", iam.detach_user_policy, UserName=user["UserName"], PolicyArn=arn)
-            for role in held["PolicyRoles"]:
-                act("detach the policy", iam.detach_role_policy, RoleName=role["RoleName"], PolicyArn=arn)
-            for group in held["PolicyGroups"]:
-                act("detach the policy", iam.detach_group_policy, GroupName=group["GroupName"], PolicyArn=arn)
+        for kind, name in holders(aws, names):
+            detach = getattr(iam, f"detach_{kind}_policy")
+            act("detach the policy", detach, PolicyArn=arn, **{f"{kind.capitalize()}Name": name})
         for version in act("list the policy's versions", iam.list_policy_versions, PolicyArn=arn)["Versions"]:
             if not version["IsDefaultVersion"]:
                 drop = iam.delete_policy_version
@@ -126,6 +121,32 @@ class RuntimePolicy(Resource):
             "PolicyDocument": policies.runtime(names),
         }
         return {"RuntimePolicy": {"Type": "AWS::IAM::ManagedPolicy", "Properties": properties}}
+
+
+def holders(aws: Clients, names: Names) -> list[tuple[str, str]]:
+    """Return who holds the runtime policy: (``user``, ``role`` or ``group``, its name)."""
+    pages = aws("iam").get_paginator("list_entities_for_policy").paginate(PolicyArn=names.policy_arn)
+    return [
+        (kind, holder[f"{kind.capitalize()}Name"])
+        for page in act("list who holds the policy", lambda: list(pages))
+        for kind in ("user", "role", "group")
+        for holder in page[f"Policy{kind.capitalize()}s"]
+    ]
+
+
+def searchers(aws: Clients, names: Names) -> str:
+    """Return whose credentials may search now, in a sentence or two; nothing where we may not look."""
+    try:
+        held = holders(aws, names)
+    except AwsDenied:
+        return ""
+    if held:
+        return f"Who may search: {', '.join(f'{kind} {name}' for kind, name in held)}, by the policy {names.policy}."
+    return (
+        f"Nobody holds the policy {names.policy} yet, so only credentials that may do all of that anyway, such as an "
+        "administrator's, can search. To give it to somebody, run this again with --attach-to user:NAME (or role:NAME, "
+        "group:NAME)."
+    )
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,9 @@ class BucketPolicy(BucketSetting):
 
     def sentence(self, names: Names) -> str:
         """Say it."""
-        return f"The bucket {'takes and gives nothing' if names.tls else 'is reached'} without TLS"
+        if not names.tls:
+            return "Local test only: the bucket is reached without TLS"
+        return "The bucket takes and gives nothing without TLS"
 
     def wanted(self, names: Names) -> Json:
         """Return the policy."""
