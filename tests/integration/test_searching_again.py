@@ -140,3 +140,15 @@ def test_a_verdict_stays_where_the_visit_is_the_same(store, search, people):
     store.appearances.review("default", second.id, "rejected")
     search([(track("a", 1_000, 1_800, detections=4), "f1"), (track("b", 9_000, detections=7), "f1")], 2)
     assert [one.review for one in store.appearances.find("default")] == ["confirmed", "rejected"]
+
+
+def test_a_verdict_goes_on_to_the_same_visit_seen_a_little_otherwise(store, search, people):
+    search([(track("a", 1_000), "f1"), (track("b", 9_000), "f1"), (track("c", 15_000), "f1")], 1)
+    for item, verdict in zip(store.appearances.find("default"), ("confirmed", "rejected", "unsure"), strict=True):
+        store.appearances.review("default", item.id, verdict)
+    search([(track("a2", 1_040), "f1"), (track("b2", 8_000, 9_500), "f1"), (track("c2", 15_000), "f2")], 2)
+    found = [(one.person_id, one.review) for one in store.appearances.find("default")]
+    assert found == [(people[0].id, "confirmed"), (people[0].id, "rejected"), (people[1].id, None)]
+    # And back, where the earlier is found again.
+    search([(track("a", 1_000), "f1")], 3)
+    assert [one.review for one in store.appearances.find("default")] == ["confirmed"]

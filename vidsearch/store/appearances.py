@@ -11,6 +11,7 @@ from vidsearch.errors import UnknownRecord
 from vidsearch.model import Appearance
 from vidsearch.store.connection import Connection, Row
 from vidsearch.store.records import box_columns, box_of, listed
+from vidsearch.store.verdicts import hand_on
 
 _KEY = ("id", "case_id", "footage_id", "engine")
 _VALUES = (
@@ -59,7 +60,8 @@ class Appearances:
     ) -> list[Appearance]:
         """Make ``rows`` all appearances that an engine gave a recording (of some people), and return those new to it.
 
-        Verdicts stay with the ids they were given on, also where an appearance went away for a while.
+        Verdicts stay with the ids they were given on, also where an appearance went away for a while; where a later
+        search found the same visit under another id they go on to that.
         """
         filters = {"footage_id": footage_id, "engine": engine}
         chosen = ""
@@ -74,6 +76,7 @@ class Appearances:
                 )
             }
             gone = held - {row.id for row in rows}
+            hand_on(self._db, footage_id, gone, rows)
             self._db.run("DELETE FROM appearances WHERE id IN (SELECT value FROM json_each(?))", (listed(gone),))
             zero = self._zero_ms(footage_id)
             self._db.many(_UPSERT, (_columns(row, zero) for row in rows))
