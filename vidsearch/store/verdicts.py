@@ -44,4 +44,4 @@ def _shared_ms(row: Row, item: Appearance) -> int:
     """Return how long two appearances of one person last at once, below 0 where they do not or are of two people."""
     if (row["person_id"], bool(row["weak"])) != (item.person_id, item.weak):
         return -1
-    return min(row["end_ms"], item.end_ms) - max(row["start_ms"], item.start_ms)
+    return min(int(row["end_ms"]), item.end_ms) - max(int(row["start_ms"]), item.start_ms)
