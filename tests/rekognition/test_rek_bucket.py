@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ from vidsearch.aws import lambda_handler
 from vidsearch.engine import RunRequest
 from vidsearch.engines.rekognition.bucket import BucketPages, Stored
 from vidsearch.engines.rekognition.engine import RekognitionEngine
-from vidsearch.errors import AwsRefused, EngineError
+from vidsearch.errors import AwsDenied, AwsRefused, EngineError
 
 PREFIX = "vidsearch"
 
@@ -194,3 +195,30 @@ def test_results_that_two_attempts_share_stay_for_the_second(
     assert stored(aws)
     lazy.acknowledge(told(lazy, "t2")["t2"])
     assert stored(aws) == []
+
+
+def test_results_that_may_not_be_removed_hold_no_other_copy_up(
+    lazy: RekognitionEngine, work: RunRequest, aws: AwsPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lazy.start(work, "t1")
+    run_function(aws, ended(aws))
+    (word,) = told(lazy, "t1").values()
+    lazy.upload(replace(work, footage_key="another"), "t2")
+
+    def denied(job_id: str) -> None:
+        raise AwsDenied("you may not", code="AccessDenied")
+
+    monkeypatch.setattr(lazy._sending, "_drop_results", denied)
+    assert len(footage(aws)) == 2
+    lazy._inbox.acknowledge(word.run_ref)
+    lazy._runs.change("t2", state="done", cancelled=1)
+    lazy._sending.tidy()
+    assert footage(aws) == []
+    monkeypatch.undo()
+    lazy._sending.tidy()
+    assert stored(aws) == []
+
+
+def footage(aws: AwsPlace) -> list[str]:
+    listed = aws.clients("s3").list_objects_v2(Bucket=aws.bucket, Prefix=f"{PREFIX}/footage/")
+    return [one["Key"] for one in listed.get("Contents", [])]

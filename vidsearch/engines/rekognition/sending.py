@@ -25,6 +25,7 @@ from vidsearch.engines.rekognition.ports import Bounds, Cutter, Resources, Uploa
 from vidsearch.engines.rekognition.runs import Run, Runs
 from vidsearch.engines.rekognition.translate import UNWANTED
 from vidsearch.errors import (
+    AwsDenied,
     AwsError,
     AwsNotFound,
     AwsRefused,
@@ -217,9 +218,13 @@ class Sending:
 
     def tidy(self) -> None:
         """Remove the copies of runs that nobody needs any more. What cannot be removed now is tried again later."""
+        denied: AwsDenied | None = None
         for run in self._runs.to_clean():
             try:
                 self._clean(run)
+            except AwsDenied as exc:
+                denied = exc  # as by a policy of before: what may be removed of the others goes
+                continue
             except (AwsError, EngineBusy) as exc:
                 log.warning("%s", exc)
                 return
@@ -227,6 +232,8 @@ class Sending:
                 self._runs.cleaned(run.token, kept=self._keeps(run))
             else:
                 self._runs.remove(run.token)
+        if denied is not None:
+            log.warning("%s", denied)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
