@@ -1,4 +1,4 @@
-"""Tiny recordings whose every picture carries its number, made with the very ffmpeg that the product uses."""
+"""Tiny recordings whose every picture carries its number, made with the bundled ffmpeg: everywhere the same bytes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 
 from vidsearch.media import ffmpeg
@@ -66,13 +67,21 @@ def numbered(
 def remux(source: Path, target: Path, *options: str, begin: float = 0.0) -> Path:
     """Copy the streams of a recording into another container, from ``begin`` seconds on."""
     entrance = ["-ss", str(begin)] if begin else []
-    ffmpeg.run(["-y", *entrance, "-i", str(source), "-c", "copy", *options, str(target)])
+    ffmpeg.run(["-y", *entrance, "-i", str(source), "-c", "copy", *options, str(target)], program=bundled())
     return target
+
+
+def bundled() -> str:
+    """Return the ffmpeg that comes with imageio-ffmpeg, or nothing where there is none: the system's is taken then."""
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        return ""
 
 
 def transcode(source: Path, target: Path, *options: str) -> Path:
     """Encode a recording anew."""
-    ffmpeg.run(["-y", "-i", str(source), *options, str(target)])
+    ffmpeg.run(["-y", "-i", str(source), *options, str(target)], program=bundled())
     return target
 
 
