@@ -20,7 +20,8 @@ def confirm_text(given: Estimate, mode: str = "full", *, flags: bool = True) -> 
     if mode != "tracks":
         by_track = "by the track" + (" (--by-track)" if flags else "")
         lines.append(
-            f"whoever is added later costs {way.each.money()} again; {by_track} it is {given.way('tracks').each.money()}"
+            f"whoever is added later costs {way.each.money()} again; {by_track} it is "
+            f"{given.way('tracks').each.money()}"
         )
     else:
         lines.append(f"whoever is added later costs {way.each.money()}; the faces kept, {way.month.money()} a month")
