@@ -18,7 +18,7 @@ from vidsearch.settings import load_settings
 from vidsearch.states import JobState
 
 COUNT = max(20, int(os.environ.get("VIDSEARCH_SOAK", "0")))
-OPEN_JOBS, ACCOUNT_JOBS = (15, 12) if COUNT > 100 else (6, 4)
+OPEN_JOBS, ACCOUNT_JOBS = (15, 5) if COUNT > 100 else (6, 4)
 """Places we would take, and those that the account has: fewer, so that Amazon says so."""
 ME = Actor("tester")
 
